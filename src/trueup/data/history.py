@@ -1,7 +1,7 @@
 """What happened, when, and when was it known? A project's cases in event-time order, ready to be played.
 
-Narrow facts (times, outcome, payoffs, what the old rule did) are arrays on disk, opened as memory maps; features stay in
-one Parquet file with the same row order. Nothing here knows a model.
+Narrow facts (times, outcome, payoffs, what the old rule did) are arrays on disk, opened as memory maps; features stay
+in one Parquet file with the same row order. Nothing here knows a model.
 """
 
 from __future__ import annotations

@@ -78,6 +78,12 @@ def local_moment(year: int, month: int, day: int, *, timezone: str) -> int:
     return moment_of(dt.datetime(year, month, day, tzinfo=ZoneInfo(timezone)))
 
 
+def local_offset(moment: int, *, timezone: str) -> int:
+    """Return local time minus UTC at a moment, in microseconds."""
+    delta = utc(moment).astimezone(ZoneInfo(timezone)).utcoffset()
+    return delta // dt.timedelta(microseconds=1) if delta else 0
+
+
 @lru_cache(maxsize=256)
 def _starts_cached(timezone: str, per: str, first: int, last: int) -> tuple[int, ...]:
     calendar = Calendar(timezone, per)
