@@ -106,6 +106,7 @@ def simulate(*, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: b
     applied_at, hour = _draw_times(cases)
     cases, applied_at, hour = _in_time_order(cases, applied_at, hour)
     columns: Columns = {"application_id": _numbered("A", np.arange(1, cases.n + 1)), "applied_at": applied_at}
+    columns["hour_utc"] = hour
     columns |= _draw_customers(cases)
     columns |= _draw_ways(cases, hour)
     columns |= _draw_means(cases, columns["broker"], columns["age_band"])
