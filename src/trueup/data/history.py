@@ -6,13 +6,18 @@ in one Parquet file with the same row order. Nothing here knows a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.kernel.periods import Moments
+from trueup.kernel.periods import NEVER, Moments
+from trueup.lake.rehearsals import Notice
+
+_ARRAYS = ("event_time", "known_at", "final_at", "outcome", "unit_hash")
+_OPTIONAL_ARRAYS = ("payoffs", "baseline")
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,17 @@ class History:
     outcome: NDArray[np.float64]
     """0 or 1, the class index, or the number; NaN where there is none even at `final_at`."""
     payoffs: NDArray[np.float64] | None
-    """Shape (rows, 4): true positive, false positive, false negative, true negative, in the currency; binary only."""
+    """Binary: shape (rows, 4): true positive, false positive, false negative, true negative, in the currency.
+
+    Several classes: shape (rows or 1, k, k), payoff of predicting class i when the outcome is j. None for regression.
+    """
     baseline: NDArray[np.float64] | None
     """What the baseline rule does: 1 acts, 0 does not (a number for regression); None without a rule."""
     unit_hash: NDArray[np.uint64]
     """Hash of the case id, for control groups, canaries and exploration."""
+    dated: bool = True
+    """False when the table has no time column: rows are in file order and cannot be rehearsed."""
+    notices: tuple[Notice, ...] = ()
 
     @property
     def table_path(self) -> Path:
@@ -60,3 +71,51 @@ class History:
     def features(self) -> tuple[HistoryColumn, ...]:
         """Return the columns a model may see."""
         return tuple(c for c in self.columns if c.role == "feature")
+
+    @property
+    def data_end(self) -> int:
+        """Return the last moment anything is known of: the latest event or outcome."""
+        known = self.known_at[self.known_at < NEVER] if self.rows else self.known_at
+        return int(max(self.event_time[-1], known.max() if len(known) else 0)) + 1
+
+    def rows_between(self, first: int, last: int) -> slice:
+        """Return the positions of the cases that happened in ``[first, last)``."""
+        return slice(*(int(i) for i in np.searchsorted(self.event_time, (first, last), side="left")))
+
+
+def save_history(history: History) -> None:
+    """Write the arrays and the description of a history into its folder; the description last."""
+    for name in _ARRAYS + _OPTIONAL_ARRAYS:
+        array = getattr(history, name)
+        if array is not None:
+            np.save(history.folder / f"{name}.npy", array)
+    document = {
+        "table_version": history.table_version,
+        "rows": history.rows,
+        "columns": [asdict(c) for c in history.columns],
+        "classes": list(history.classes),
+        "dated": history.dated,
+        "notices": [asdict(n) for n in history.notices],
+    }
+    (history.folder / "history.json").write_text(json.dumps(document, indent=1))
+
+
+def open_history(folder: Path) -> History:
+    """Return the history in a folder, its arrays as read-only memory maps."""
+    document = json.loads((folder / "history.json").read_text())
+
+    def array(name: str) -> NDArray[np.generic] | None:
+        path = folder / f"{name}.npy"
+        return np.load(path, mmap_mode="r") if path.exists() else None
+
+    arrays = {name: array(name) for name in _ARRAYS + _OPTIONAL_ARRAYS}
+    return History(
+        folder=folder,
+        table_version=document["table_version"],
+        rows=document["rows"],
+        columns=tuple(HistoryColumn(**c) for c in document["columns"]),
+        classes=tuple(document["classes"]),
+        dated=document["dated"],
+        notices=tuple(Notice(**n) for n in document["notices"]),
+        **arrays,  # type: ignore[arg-type]  # each array has the dtype it was saved with
+    )

@@ -1,0 +1,110 @@
+"""What do the charter's expressions say about these cases? Payoffs of predictions, guard conditions, KPIs.
+
+Everything here is one DuckDB query over the history's Parquet file, with decisions and outcomes beside the rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.data.history import History
+from trueup.kernel.expressions import parse_aggregate, parse_expression, to_duckdb
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+_OUTSIDE = frozenset({"acted", "outcome", "score", "prediction"})
+
+
+class CasePricer:
+    """Evaluates expressions over the rows of one history.
+
+    Parameters
+    ----------
+    history : History
+    connection : DuckDBPyConnection
+        Used by this object alone.
+    """
+
+    def __init__(self, history: History, connection: duckdb.DuckDBPyConnection) -> None:
+        self._history = history
+        self._connection = connection
+
+    def payoffs_of(self, per_case: str, *, rows: slice, prediction: Array, outcome: Array) -> Array:
+        """Return the payoff of each prediction, in the currency; NaN where the outcome is NaN.
+
+        Parameters
+        ----------
+        per_case : str
+            SQL over the row, `prediction` and `outcome`.
+        rows : slice
+            Positions in the history.
+        prediction, outcome : ndarray of float, shape (n_rows,)
+        """
+        expression = parse_expression(per_case, where="charter.payoff.per_case")
+        table = self._beside(expression.columns, rows, {"prediction": prediction, "outcome": outcome})
+        priced = self._select(f"({to_duckdb(expression)})::DOUBLE", table)
+        return np.where(np.isnan(outcome), np.nan, priced)
+
+    def truth_table(self, condition: str) -> NDArray[np.bool_]:
+        """Return whether a condition over the row, `acted` and `outcome` holds, for each way a case may end.
+
+        Returns
+        -------
+        ndarray of bool, shape (rows or 1, 4)
+            Columns: acted and positive, acted and negative, not acted and positive, not acted and negative. One row
+            when the condition does not depend on the case.
+        """
+        expression = parse_expression(condition, where="charter.guard")
+        rows = slice(0, self._history.rows) if expression.columns - _OUTSIDE else slice(0, 1)
+        count = rows.stop - rows.start
+        held = np.zeros((count, 4), dtype=bool)
+        for i, (acted, outcome) in enumerate(((True, True), (True, False), (False, True), (False, False))):
+            facts = {"acted": np.full(count, acted), "outcome": np.full(count, outcome)}
+            table = self._beside(expression.columns, rows, facts)
+            held[:, i] = self._select(f"coalesce({to_duckdb(expression)}, false)::DOUBLE", table) > 0
+        return held
+
+    def kpi(self, sql: str, *, rows: NDArray[np.int64], acted: Flags, outcome: Array, score: Array) -> float | None:
+        """Return a KPI over the cases at `rows`; None where its denominator is zero."""
+        expression = parse_aggregate(sql, where="charter.kpi")
+        facts = {"acted": acted, "outcome": outcome == 1.0, "score": score}
+        columns = sorted(expression.columns - _OUTSIDE)
+        table = self._table(columns).take(rows) if columns else None
+        beside = _with_facts(table, {n: v for n, v in facts.items() if n in expression.columns}, len(rows))
+        self._connection.register("cases", beside)
+        row = self._connection.execute(f"SELECT ({to_duckdb(expression)})::DOUBLE FROM cases").fetchone()  # noqa: S608
+        self._connection.unregister("cases")
+        return None if row is None or row[0] is None else float(row[0])
+
+    def _beside(self, wanted: frozenset[str], rows: slice, facts: dict[str, NDArray[np.generic]]) -> pa.Table:
+        columns = sorted(wanted - _OUTSIDE)
+        count = rows.stop - rows.start
+        table = self._table(columns).slice(rows.start, count) if columns else None
+        return _with_facts(table, facts, count)
+
+    def _table(self, columns: list[str]) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self._history.table_path, columns=columns, use_threads=False)
+
+    def _select(self, sql: str, table: pa.Table) -> Array:
+        self._connection.register("cases", table)
+        found = self._connection.execute(f"SELECT {sql} AS v FROM cases").fetchnumpy()["v"]  # noqa: S608
+        self._connection.unregister("cases")
+        return np.ma.filled(np.ma.masked_array(found), np.nan).astype(np.float64)
+
+
+def _with_facts(table: pa.Table | None, facts: dict[str, NDArray[np.generic]], count: int) -> pa.Table:
+    import pyarrow as pa
+
+    table = table if table is not None else pa.table({"trueup$row": np.zeros(count, dtype=np.int8)})
+    for name, values in facts.items():
+        table = table.append_column(name, pa.array(values))
+    return table

@@ -1,0 +1,102 @@
+"""Who decides each case of a turn, and what? The rehearsal's stand-in for the prediction server.
+
+Champion and canary score, the capacity is filled case by case, the control group is decided by the old rule, and a
+signed share of the capacity goes to random cases. Everything is written beside the case, as the prediction log would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.allocation import Pace, StreamAllocator, Tokens, Wanted, learn_pace, uniform_of
+from trueup.align.charter import Charter
+from trueup.kernel.durations import MICROSECONDS_PER_DAY
+from trueup.loop.stage import Bench
+from trueup.loop.worth import DecisionWorth
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+PACE_DAYS = 28
+CONTROL_SALT, EXPLORATION_SALT, CANARY_SALT = 1, 2, 1_000
+
+
+@dataclass
+class Log:
+    """What was decided for each rehearsed case; arrays over the whole history, filled turn by turn."""
+
+    score: Array
+    """Probability of the positive outcome, or the predicted number or class."""
+    gain: Array
+    """Expected gain of acting, in the currency; for numbers and classes 0."""
+    acted: Flags
+    weight: Array
+    """What a case not acted on stands for, when acting hides outcomes: 1 / probability of not being acted on."""
+    value: Array
+    """Payoff minus the baseline's, as it will turn out; read only once the outcome is final."""
+    certainty: Array
+    """For several classes: the probability given to the predicted class; empty otherwise."""
+
+    @classmethod
+    def empty(cls, rows: int) -> Log:
+        """Return a log of `rows` cases with nothing decided."""
+        return cls(
+            score=np.zeros(rows),
+            gain=np.zeros(rows),
+            acted=np.zeros(rows, dtype=bool),
+            weight=np.ones(rows),
+            value=np.full(rows, np.nan),
+            certainty=np.zeros(0),
+        )
+
+
+def decide(bench: Bench, worth: DecisionWorth, *, log: Log, rows: slice, tokens: Tokens | None) -> Tokens | None:
+    """Decide the cases of one turn whose scores and gains stand in the log; return where the capacity stands."""
+    charter, history = bench.project.charter, bench.history
+    gains = log.gain[rows]
+    if charter.capacity is None:
+        log.acted[rows] = gains > 0
+        log.value[rows] = worth.value(log.acted[rows], rows)
+        return None
+    moments = np.asarray(history.event_time[rows])
+    reserve = int(charter.exploration_share * charter.capacity.cases)
+    allocator = StreamAllocator(charter.calendar(), charter.capacity.cases, reserve)
+    pace = _pace(bench, log, before=rows.start, calendar_charter=charter)
+    units = np.asarray(history.unit_hash[rows])
+    wanted = _wanted(charter, units, baseline=worth.history.baseline, rows=rows, pace=pace, reserve=reserve)
+    allotment = allocator.allot(moments, gains, pace=pace, tokens=tokens, wanted=wanted)
+    log.acted[rows] = allotment.acted
+    log.value[rows] = worth.value(allotment.acted, rows)
+    if wanted is not None and charter.control_group > 0:
+        would = wanted.forced & (gains > 0) & (gains >= allotment.cutoffs) & ~allotment.acted
+        log.weight[rows] = np.where(would, 1.0 / charter.control_group, 1.0)
+    return allotment.tokens
+
+
+def _pace(bench: Bench, log: Log, *, before: int, calendar_charter: Charter) -> Pace:
+    history = bench.history
+    last = int(history.event_time[before]) if before < history.rows else bench.stage.end
+    first = max(last - PACE_DAYS * MICROSECONDS_PER_DAY, int(history.event_time[0]))
+    recent = slice(history.rows_between(first, last).start, before)
+    return learn_pace(
+        np.asarray(history.event_time[recent]),
+        log.gain[recent],
+        first=first,
+        last=max(last, first + 1),
+        calendar=calendar_charter.calendar(),
+    )
+
+
+def _wanted(
+    charter: Charter, units: NDArray[np.uint64], *, baseline: Array | None, rows: slice, pace: Pace, reserve: int
+) -> Wanted | None:
+    if charter.control_group <= 0 and not reserve:
+        return None
+    control = uniform_of(units, CONTROL_SALT) < charter.control_group
+    acts = np.asarray(baseline[rows]) > 0 if baseline is not None else np.zeros(len(units), dtype=bool)
+    weekly = float(pace.cases_per_hour.sum())
+    days = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30.4}[charter.calendar().per]
+    rate = reserve / max(weekly * days / 7, 1.0)
+    return Wanted(forced=control, acts=acts, drawn=uniform_of(units, EXPLORATION_SALT) < rate)

@@ -1,0 +1,112 @@
+"""What does a rehearsal play on? The past, the recipe and the signed rules, the same for every strategy."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.charter import Project
+from trueup.build.recipe import Recipe
+from trueup.build.runner import ModelRunner
+from trueup.data.duck import connect
+from trueup.data.history import History, open_history
+from trueup.data.pricing import CasePricer
+from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
+from trueup.kernel.periods import NEVER, Calendar, Moments
+from trueup.loop.scoring import Scorer
+from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The inputs of a rehearsal; small and picklable, so that strategies can be played in several processes."""
+
+    project: Project
+    history_folder: Path
+    scratch: Path
+    recipe: Recipe
+    start: int
+    end: int
+    horizon: Duration
+    """How far back a recipe is judged."""
+    threads: int = 1
+
+    @property
+    def turns(self) -> Moments:
+        """Return the ends of all turns; the first element is the start."""
+        calendar = Calendar(self.project.charter.timezone, self.project.rehearsal.turn)
+        starts = calendar.starts_between(self.start, self.end)
+        inner = starts[(starts > self.start) & (starts < self.end)]
+        return np.concatenate(([self.start], inner, [self.end]))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one process works with while it plays."""
+
+    stage: Stage
+    history: History
+    runner: ModelRunner
+    scorer: Scorer
+    pricer: CasePricer
+    worth: DecisionWorth | PredictionWorth
+    rows: slice
+    """The rehearsed cases, by position."""
+    finals: Rows
+    """Positions of the rehearsed cases in the order in which their outcomes became final."""
+    final_times: Moments
+    """When, in that order; never before the case itself."""
+
+    @property
+    def project(self) -> Project:
+        """Return the project that is rehearsed."""
+        return self.stage.project
+
+
+@contextlib.contextmanager
+def open_bench(stage: Stage) -> Iterator[Bench]:
+    """Open everything that one process needs to play a strategy."""
+    history = open_history(stage.history_folder)
+    rows = history.rows_between(stage.start, stage.end)
+    final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
+    known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
+    order = known[np.argsort(final[known], kind="stable")]
+    project_folder = Path(stage.project.folder)
+    with (
+        ModelRunner(project_folder, stage.scratch / "models", threads=stage.threads) as runner,
+        contextlib.closing(_duck(stage)) as connection,
+    ):
+        pricer = CasePricer(history, connection)
+        yield Bench(
+            stage=stage,
+            history=history,
+            runner=runner,
+            scorer=Scorer(history, runner, block_rows=_rows_a_month(stage, rows)),
+            pricer=pricer,
+            worth=worth_of(stage.project, history, pricer),
+            rows=rows,
+            finals=order + rows.start,
+            final_times=final[order],
+        )
+
+
+def _rows_a_month(stage: Stage, rows: slice) -> int:
+    days = max(1.0, (stage.end - stage.start) / MICROSECONDS_PER_DAY)
+    return int((rows.stop - rows.start) * 31 / days)
+
+
+def _duck(stage: Stage) -> duckdb.DuckDBPyConnection:
+    folder = stage.scratch / "duckdb"
+    folder.mkdir(parents=True, exist_ok=True)
+    return connect(memory_limit_mb=1_000, threads=stage.threads, temp_directory=folder)

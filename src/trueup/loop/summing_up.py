@@ -1,0 +1,220 @@
+"""What did a played strategy come to? Money, cases, windows, KPIs and guards, and which strategy to choose."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.allocation import value_of_one_more
+from trueup.align.charter import Kpi, Limit
+from trueup.kernel.digests import finite_or_none
+from trueup.kernel.durations import MICROSECONDS_PER_DAY
+from trueup.kernel.money import money_text
+from trueup.kernel.periods import Calendar, iso
+from trueup.lake.rehearsals import GuardResult, KpiResult, Strategy, Window
+from trueup.loop.play import Played
+from trueup.loop.stage import Bench
+from trueup.loop.worth import DecisionWorth
+from trueup.measure.intervals import paired_difference_interval, resampled_interval
+from trueup.measure.metrics import accuracy, auc, log_loss, mae
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+_SEED = 7
+_TARGET = re.compile(r"^\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A strategy with the weekly values that comparisons rest on."""
+
+    strategy: Strategy
+    weekly_value: Array
+
+
+def sum_up(bench: Bench, played: Played) -> Result:
+    """Return what a strategy came to over the rehearsal, on cases whose outcome is final in the data."""
+    final = _final_rows(bench)
+    value = np.asarray(played.log.value)[final]
+    weeks = (np.asarray(bench.history.event_time)[final] - bench.stage.start) // (7 * MICROSECONDS_PER_DAY)
+    n_weeks = -(-(bench.stage.end - bench.stage.start) // (7 * MICROSECONDS_PER_DAY))
+    weekly = np.bincount(weeks, value, minlength=n_weeks).astype(np.float64)
+    total = float(value.sum())
+    cost = bench.project.charter.retraining_cost * played.retrainings
+    cases = _cases(bench, played)
+    strategy = Strategy(
+        name=played.plan.name,
+        description=played.plan.description,
+        value=total,
+        value_interval=resampled_interval(weekly, seed=_SEED),
+        retraining_cost=cost,
+        net_value=total - cost,
+        cases_acted=cases.acted,
+        max_cases_in_period=cases.most,
+        capacity_filled=cases.filled,
+        value_of_one_more_case=cases.one_more,
+        releases=tuple(played.releases),
+        windows=_windows(bench, played),
+        kpis=tuple(_kpi(bench, played, kpi, final) for kpi in bench.project.charter.kpis),
+        guards=tuple(
+            GuardResult(w.guard.name, finite_or_none(w.overall()), str(w.guard.limit), w.breaches, w.guard.breach)
+            for w in played.guards
+        ),
+    )
+    return Result(strategy, weekly)
+
+
+def choose(results: Sequence[Result], currency: str) -> tuple[str, str]:
+    """Return the name of the recommended strategy and the reason, in money.
+
+    The strategy with the most money after retraining costs, unless its gain over `never` cannot be told from luck (the
+    90 % interval of the weekly differences, less the cost, reaches zero): then `never`.
+    """
+    never = next(r for r in results if r.strategy.name == "never")
+    best = max(results, key=lambda r: r.strategy.net_value)
+    if best is never:
+        others = [r for r in results if r is not never]
+        if not others:
+            return "never", "no other strategy was rehearsed"
+        second = max(others, key=lambda r: r.strategy.net_value)
+        gap = never.strategy.net_value - second.strategy.net_value
+        return "never", (
+            f"retraining is not worth it: the best of the others, {second.strategy.name}, would have earned "
+            f"{money_text(gap, currency)} less after {money_text(second.strategy.retraining_cost, currency)} "
+            "for its retrainings"
+        )
+    low, high = paired_difference_interval(best.weekly_value, never.weekly_value, seed=_SEED)
+    cost = best.strategy.retraining_cost
+    gain = best.strategy.net_value - never.strategy.net_value
+    spread = f"between {money_text(low - cost, currency)} and {money_text(high - cost, currency)}, 9 chances in 10"
+    if not low - cost > 0:
+        return "never", (
+            f"retraining is not proven to be worth it: {best.strategy.name} earned {money_text(gain, currency)} more "
+            f"after {money_text(cost, currency)} for its retrainings, but that may be luck ({spread})"
+        )
+    return best.strategy.name, (
+        f"it would have earned {money_text(gain, currency)} more than never retraining ({spread}), "
+        f"after {money_text(cost, currency)} for {_times(best)}"
+    )
+
+
+def _times(result: Result) -> str:
+    count = sum(r.kind in ("retrained", "refused") for r in result.strategy.releases)
+    return "1 retraining" if count == 1 else f"{count} retrainings"
+
+
+@dataclass(frozen=True)
+class _Cases:
+    acted: int | None = None
+    most: int | None = None
+    filled: float | None = None
+    one_more: float | None = None
+
+
+def _cases(bench: Bench, played: Played) -> _Cases:
+    if not isinstance(bench.worth, DecisionWorth):
+        return _Cases()
+    acted = played.log.acted[bench.rows]
+    total = int(acted.sum())
+    capacity = bench.project.charter.capacity
+    if capacity is None or not len(acted):
+        return _Cases(acted=total)
+    moments = np.asarray(bench.history.event_time[bench.rows])
+    starts = bench.project.charter.calendar().starts_between(bench.stage.start, bench.stage.end)
+    period = bench.project.charter.calendar().index_of(moments, starts)
+    per_period = np.bincount(period[acted], minlength=len(starts) - 1)
+    gains = played.log.gain[bench.rows]
+    edges = np.searchsorted(period, np.arange(len(starts)))
+    one_more = [value_of_one_more(gains[a:b], acted[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+    return _Cases(
+        acted=total,
+        most=int(per_period.max()),
+        filled=total / (capacity.cases * (len(starts) - 1)),
+        one_more=float(np.mean(one_more)) if one_more else None,
+    )
+
+
+def _final_rows(bench: Bench) -> Rows:
+    """Return the positions of the rehearsed cases whose outcome is final when the data end."""
+    end = max(bench.stage.end, bench.history.data_end)
+    return np.sort(bench.finals[bench.final_times <= end])
+
+
+def _windows(bench: Bench, played: Played) -> tuple[Window, ...]:
+    calendar = Calendar(bench.project.charter.timezone, bench.project.rehearsal.window)
+    starts = calendar.starts_between(bench.stage.start, bench.stage.end)
+    final = _final_rows(bench)
+    edges = [bench.stage.start, *(int(s) for s in starts[1:-1]), bench.stage.end]
+    return tuple(
+        _window(bench, played, first=first, last=last, final=final) for first, last in itertools.pairwise(edges)
+    )
+
+
+def _window(bench: Bench, played: Played, *, first: int, last: int, final: Rows) -> Window:
+    rows = bench.history.rows_between(first, last)
+    inside = final[np.searchsorted(final, rows.start) : np.searchsorted(final, rows.stop)]
+    count = rows.stop - rows.start
+    outcome = np.asarray(bench.history.outcome)[inside]
+    score, acted = played.log.score[inside], played.log.acted[inside]
+    log, binary = played.log, isinstance(bench.worth, DecisionWorth)
+    numbers = bench.project.task == "regression"
+    return Window(
+        start=iso(first),
+        end=iso(last),
+        rows=count,
+        label_maturity=len(inside) / count if count else 0.0,
+        value=float(log.value[inside].sum()) if len(inside) else None,
+        auc=auc(outcome, score) if binary else None,
+        mae=mae(outcome, score) if numbers else None,
+        accuracy=accuracy(outcome, score) if bench.project.task == "multiclass" else None,
+        log_loss=log_loss(outcome, np.clip(score, 1e-12, 1 - 1e-12)) if binary and len(inside) else None,
+        estimated_value=_estimated_value(bench, played, rows) if binary else None,
+        mean_score=float(log.score[rows].mean()) if count else None,
+        outcome_rate=float(outcome.mean()) if len(inside) else None,
+        cases_acted=int(log.acted[rows].sum()) if binary else None,
+        true_positives=int((acted & (outcome == 1.0)).sum()) if binary else None,
+        baseline_payoff=_baseline_payoff(bench, inside),
+    )
+
+
+def _estimated_value(bench: Bench, played: Played, rows: slice) -> float | None:
+    if not isinstance(bench.worth, DecisionWorth):
+        return None
+    more = played.log.acted[rows].astype(np.float64) - bench.worth.baseline_acted[rows].astype(np.float64)
+    return float(played.log.gain[rows] @ more)
+
+
+def _baseline_payoff(bench: Bench, rows: Rows) -> float | None:
+    if not isinstance(bench.worth, DecisionWorth) or not len(rows):
+        return None
+    return float(bench.worth.baseline_payoff(rows).sum())
+
+
+def _kpi(bench: Bench, played: Played, kpi: Kpi, final: Rows) -> KpiResult:
+    value = bench.pricer.kpi(
+        kpi.sql,
+        rows=final,
+        acted=played.log.acted[final],
+        outcome=np.asarray(bench.history.outcome)[final],
+        score=played.log.score[final],
+    )
+    limit = _limit(kpi.target)
+    met = limit.allows(value) if limit is not None and value is not None else None
+    return KpiResult(kpi.name, finite_or_none(value), kpi.target, met)
+
+
+def _limit(text: str | None) -> Limit | None:
+    match = _TARGET.match(text) if text else None
+    if match is None:
+        return None
+    operator = match[1]
+    if operator == "<=":
+        return Limit("<=", float(match[2]))
+    if operator == ">=":
+        return Limit(">=", float(match[2]))
+    return Limit("<", float(match[2])) if operator == "<" else Limit(">", float(match[2]))
