@@ -76,19 +76,20 @@ def told_as_lake_errors(place: str) -> Iterator[None]:
         raise lake_error_of(error, place) from error
 
 
-def lake_error_of(error: OSError, place: str) -> LakeError:
-    """Return the lake's word for an `OSError` met while using `place`."""
-    text = str(error)
-    if error.errno in _FULL or "No space left" in text or "File too large" in text:
+def lake_error_of(error: Exception, place: str) -> LakeError:
+    """Return the lake's word for an error of the system, or of a library, met while using `place`."""
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    number = error.errno if isinstance(error, OSError) else None
+    reason = (error.strerror if isinstance(error, OSError) else None) or text
+    if number in _FULL or "No space left" in text or "File too large" in text:
         return StoreFull(
-            f'no space left while writing to "{place}" ({error.strerror or text}); nothing was published, '
+            f'no space left while writing to "{place}" ({reason}); nothing was published, '
             "what was there is unchanged; free some space, or use another folder",
             place=place,
         )
-    if error.errno in _READ_ONLY:
+    if number in _READ_ONLY or "Permission denied" in text:
         return StoreReadOnly(
-            f'"{place}" may not be written ({error.strerror or text}); nothing was changed; allow writing there, '
-            "or use another folder",
+            f'"{place}" may not be written ({reason}); nothing was changed; allow writing there, or use another folder',
             place=place,
         )
-    return StoreUnavailable(f'"{place}" cannot be used: {error.strerror or text}', place=place)
+    return StoreUnavailable(f'"{place}" cannot be used: {reason}', place=place)
