@@ -1,0 +1,115 @@
+"""Which commands are there, and what do they take?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import NoReturn
+
+from trueup import __version__
+from trueup.cli.console import Console
+from trueup.cli.exits import WrongUsage
+
+Command = Callable[[argparse.Namespace, Console], int]
+
+_EPILOG = """exit codes:
+  0 ok   1 a check failed   2 wrong usage or bad input   3 this machine lacks something   130 interrupted
+
+first steps:
+  trueup demo                                  a lender's fraud case, from charter to report
+  trueup init fraud --example application-fraud    the same project as files of your own
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of ending the process."""
+        raise WrongUsage(f"{message}\n{self.format_usage().strip()}\nSee: {self.prog} --help")
+
+
+def command_named(name: str) -> Command:
+    """Return the function that carries out a command; imported only now."""
+    command: Command = import_module(f"trueup.cli.{name}_command").run
+    return command
+
+
+def build_parser() -> Parser:
+    """Return the parser of the whole command line."""
+    parser = Parser(
+        prog="trueup",
+        description="Takes a model from a business goal to production, and keeps it delivering what it promised.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"trueup {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
+    _add_init(commands)
+    _add_for_project(commands, "check", "say whether the charter is in order, and what it says")
+    ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
+    ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
+    train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
+    _add_guided(train)
+    _add_rehearse(commands)
+    report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
+    report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")
+    report.add_argument("--open", action="store_true", help="show it in the browser")
+    sign = _add_for_project(commands, "sign", "sign the charter, with what was rehearsed as the promise")
+    sign.add_argument("--by", metavar="NAME", help="who signs (default: the charter's sponsor)")
+    _add_demo(commands)
+    _with_json(commands.add_parser("doctor", help="say what this machine has and lacks", description=_DOCTOR))
+    return parser
+
+
+_DOCTOR = "Say whether this machine can run Trueup: Python, cores, memory, disk, libraries. Exits with 3 if not."
+
+
+def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, messages on stderr")
+    return parser
+
+
+def _add_for_project(commands: argparse._SubParsersAction[Parser], name: str, purpose: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+    parser.add_argument("project", nargs="?", default=".", help="folder with trueup.toml (default: this one)")
+    return _with_json(parser)
+
+
+def _add_init(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "init", help="start a project folder", description="Start a project folder with a trueup.toml to fill in."
+    )
+    parser.add_argument("project", nargs="?", default=".", help="folder to create (default: this one)")
+    parser.add_argument("--example", metavar="NAME", help="copy a complete example: application-fraud")
+    _with_json(parser)
+
+
+def _add_rehearse(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = _add_for_project(commands, "rehearse", "play the whole operation on past data, for several strategies")
+    parser.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help="strategies side by side")
+    parser.add_argument(
+        "--strategy", action="append", metavar="NAME", help="play only this strategy; may be repeated (default: all)"
+    )
+    _add_guided(parser)
+
+
+def _add_guided(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--guided", action="store_true", help="guided training, even when the project has a pipeline")
+
+
+def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+    purpose = "a lender's fraud case from charter to report, in under a minute"
+    parser = commands.add_parser("demo", help=purpose, description=f"Play {purpose}. Every number is computed now.")
+    parser.add_argument("--folder", default="trueup-demo", help="where to put the project (default: trueup-demo)")
+    parser.add_argument("--no-drift", action="store_true", help="switch the simulator's drift off")
+    parser.add_argument("--workers", type=_at_least_one, default=2, metavar="N", help="strategies side by side")
+    _with_json(parser)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number of 1 or more')
+    return number

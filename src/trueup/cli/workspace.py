@@ -1,0 +1,79 @@
+"""Where do a project's working files live? In ``<project>/.trueup/``, which can be deleted at any time but for keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trueup.cli.exits import EnvironmentUnfit
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one project."""
+
+    project: Path
+
+    @property
+    def root(self) -> Path:
+        """Everything Trueup writes for this project."""
+        return self.project / ".trueup"
+
+    @property
+    def lake(self) -> Path:
+        """Tables and bundles."""
+        return self.root / "lake"
+
+    @property
+    def scratch(self) -> Path:
+        """Files of a running command."""
+        return self.root / "scratch"
+
+    @property
+    def reports(self) -> Path:
+        """Rehearsals as JSON and HTML."""
+        return self.root / "reports"
+
+    @property
+    def keys(self) -> Path:
+        """The local signing key; readable by its owner alone."""
+        return self.root / "keys"
+
+    @property
+    def rehearsal_json(self) -> Path:
+        """The last rehearsal."""
+        return self.reports / "rehearsal.json"
+
+    @property
+    def report_html(self) -> Path:
+        """The last report."""
+        return self.reports / "report.html"
+
+
+def open_workspace(project: Path) -> Workspace:
+    """Return the working folders of a project, made where they are missing.
+
+    Raises
+    ------
+    EnvironmentUnfit
+        When the project folder cannot be written.
+    """
+    workspace = Workspace(project)
+    try:
+        for folder in (workspace.lake, workspace.scratch, workspace.reports):
+            folder.mkdir(parents=True, exist_ok=True)
+        workspace.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"cannot write the working folder {workspace.root}: {error.strerror}; make the project folder writable "
+            "or copy the project elsewhere",
+            folder=str(workspace.root),
+        ) from error
+    return workspace
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it appears complete or not at all."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
