@@ -21,3 +21,57 @@ class FeatureMissing(BundleError):
     """A table lacks a column the model was trained on, or has it with a type that cannot be read."""
 
     code = "bundle.feature-missing"
+
+
+class BundleRefused(BundleError):
+    """A bundle is not what its manifest and signature say. Nothing of it was executed."""
+
+    code = "bundle.refused"
+
+
+class BadManifest(BundleRefused):
+    """The manifest cannot be read, or names a path outside the bundle."""
+
+    code = "bundle.bad-manifest"
+
+
+class FilesDiffer(BundleRefused):
+    """A file is changed, missing, extra, or no plain file."""
+
+    code = "bundle.files-differ"
+
+
+class BadSignature(BundleRefused):
+    """There is no signature of a trusted key over exactly these files."""
+
+    code = "bundle.bad-signature"
+
+
+class BadArchive(BundleRefused):
+    """An archive is no archive of a bundle, or would write outside its folder."""
+
+    code = "bundle.bad-archive"
+
+
+class GoldenRowsDiffer(BundleError):
+    """The model does not give here what it gave in development."""
+
+    code = "bundle.golden-rows-differ"
+
+
+class ModelFailed(BundleError):
+    """The model's process ended, or the model raised where it must not."""
+
+    code = "bundle.model-failed"
+
+
+class CannotWrite(BundleError):
+    """The place for bundles cannot be written: no space, no permission, no folder. Nothing was published."""
+
+    code = "bundle.cannot-write"
+
+
+class BadKey(BundleError):
+    """A key file is missing, readable by others, or no key of the kind model signing takes."""
+
+    code = "bundle.bad-key"

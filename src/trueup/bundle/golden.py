@@ -1,0 +1,190 @@
+"""Does a model answer here exactly as it did in development? Requests with the outputs recorded then."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.bundle.errors import BadManifest, GoldenRowsDiffer
+from trueup.bundle.features import FeatureSpec
+from trueup.kernel.digests import canonical_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_REAL_ROWS = 2_000
+MOST_EDGE_ROWS = 500
+LARGEST = 1.7976931348623157e308
+SMALLEST = 5e-324
+JUST_BELOW_ONE = 1 - 2**-53
+_EDGES: dict[str, tuple[Any, ...]] = {
+    "number": (None, LARGEST, -LARGEST, SMALLEST, JUST_BELOW_ONE, -1.0, -0.0),
+    "category": (None, "no such category", 1.5, -1, 1_000_000_007),
+    "boolean": (None, True, False),
+    "date": (None, "0001-01-01", "9999-12-31T23:59:59.999999"),
+    "text": (None, "", "\u00e9\u4e2d\U0001f600"),
+}
+
+
+@dataclass(frozen=True)
+class GoldenRow:
+    """One request as its bytes arrive, and what the model answered."""
+
+    request: str
+    """A JSON object."""
+    output: tuple[float, ...] | None
+    """One number, or one for each class; None where the model refuses the row."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found."""
+
+    rows: int
+    differing: int
+    largest_difference: float
+    """0 where all are equal to the last bit; infinite where a refusal, NaN or infinity is on one side only."""
+    decisions_differ: int | None = None
+    """Rows on the other side of the cut-off; None where no cut-off was given."""
+
+
+def make_golden_requests(table: pa.Table, features: Sequence[FeatureSpec], *, edge: bool = True) -> tuple[str, ...]:
+    """Return requests from rows of `table`, evenly spaced, followed by the rows at which converters are known to fail.
+
+    Edge rows change one feature at a time (in the first 500 rows' worth of features), then all at once: missing,
+    unknown category, fractional or negative code, huge, tiny, ``1 - 2**-53``.
+    """
+    count = min(table.num_rows, MOST_REAL_ROWS)
+    places = np.linspace(0, table.num_rows - 1, count).astype(np.int64) if count else np.array([], np.int64)
+    rows = _json_rows(table.take(places), features)
+    base = rows[0] if rows else dict.fromkeys(f.name for f in features)
+    edges = [*_single_edges(base, features), *_joint_edges(features)] if edge else []
+    return tuple(canonical_json(row) for row in [*rows, *edges])
+
+
+def golden_lines(rows: Sequence[GoldenRow]) -> bytes:
+    """Return the content of ``golden.jsonl``; outputs are float64 in hexadecimal, so that no digit is lost."""
+    lines = (
+        canonical_json(
+            {"request": row.request, "output": None if row.output is None else [x.hex() for x in row.output]}
+        )
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def parse_golden(content: bytes) -> tuple[GoldenRow, ...]:
+    """Return the rows of a ``golden.jsonl``."""
+    try:
+        return tuple(_parse_line(line) for line in content.decode().splitlines())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadManifest("golden.jsonl cannot be read: each line must hold a request and its output") from error
+
+
+def compare_outputs(
+    rows: Sequence[GoldenRow], outputs: Sequence[tuple[float, ...] | None], *, cutoff: float | None = None
+) -> Replay:
+    """Return how the outputs found here differ from those recorded, to the last bit.
+
+    Parameters
+    ----------
+    rows : sequence of GoldenRow
+        What was recorded.
+    outputs : sequence
+        What the model answered here, in the same order.
+    cutoff : float, optional
+        Score from which a case is acted on; counts the decisions that would change (models with one output).
+    """
+    gaps = [_gap(row.output, found) for row, found in zip(rows, outputs, strict=True)]
+    moved = None
+    if cutoff is not None:
+        pairs = zip(rows, outputs, strict=True)
+        moved = sum(_acts(row.output, cutoff) != _acts(found, cutoff) for row, found in pairs)
+    return Replay(len(rows), sum(gap is not None for gap in gaps), max((g or 0.0 for g in gaps), default=0.0), moved)
+
+
+def refuse_differences(replay: Replay, *, digest: str) -> None:
+    """Raise when a replay found any difference.
+
+    Raises
+    ------
+    GoldenRowsDiffer
+        Says how many of how many rows, and the largest difference.
+    """
+    if replay.differing:
+        raise GoldenRowsDiffer(
+            f"bundle {digest[:12]} is refused: {replay.differing} of {replay.rows} golden rows do not reproduce here, "
+            f"the largest difference is {replay.largest_difference:.3g}; run it in the environment of its "
+            "environment.lock, or train and package it again here",
+            digest=digest,
+            rows=replay.rows,
+            differing=replay.differing,
+            largest_difference=replay.largest_difference,
+        )
+
+
+def outputs_of(scores: NDArray[np.float64], refused: Sequence[int]) -> list[tuple[float, ...] | None]:
+    """Return one output for each row of `scores`, shape (n,) or (n, k); None at the positions in `refused`."""
+    table = scores.reshape(len(scores), -1)
+    absent = set(refused)
+    return [None if i in absent else tuple(float(x) for x in row) for i, row in enumerate(table)]
+
+
+def _json_rows(table: pa.Table, features: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
+    columns = {f.name: _json_values(table.column(f.name), f) for f in features}
+    return [{name: values[i] for name, values in columns.items()} for i in range(table.num_rows)]
+
+
+def _json_values(column: pa.ChunkedArray, feature: FeatureSpec) -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_temporal(column.type) and feature.kind != "date":
+        column = column.cast(pa.string())
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+    return [_json_value(value) for value in column.to_pylist()]
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        value = float(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _single_edges(base: dict[str, Any], features: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
+    changed = [{**base, f.name: value} for f in features[:MOST_EDGE_ROWS] for value in _EDGES[f.kind]]
+    return changed[:MOST_EDGE_ROWS]
+
+
+def _joint_edges(features: Sequence[FeatureSpec]) -> Iterator[dict[str, Any]]:
+    for turn in range(max(len(values) for values in _EDGES.values())):
+        yield {f.name: _EDGES[f.kind][turn % len(_EDGES[f.kind])] for f in features}
+
+
+def _parse_line(line: str) -> GoldenRow:
+    entry = json.loads(line)
+    output = entry["output"]
+    if not isinstance(entry["request"], str):
+        raise TypeError
+    return GoldenRow(entry["request"], None if output is None else tuple(float.fromhex(x) for x in output))
+
+
+def _gap(recorded: tuple[float, ...] | None, found: tuple[float, ...] | None) -> float | None:
+    if recorded is None or found is None or len(recorded) != len(found):
+        return None if recorded is None and found is None else math.inf
+    gaps = [abs(a - b) for a, b in zip(recorded, found, strict=True) if a.hex() != b.hex()]
+    return max((math.inf if math.isnan(gap) else gap for gap in gaps), default=None)
+
+
+def _acts(output: tuple[float, ...] | None, cutoff: float) -> bool:
+    return output is not None and len(output) == 1 and output[0] >= cutoff

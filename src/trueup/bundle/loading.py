@@ -1,0 +1,201 @@
+"""Is this bundle what it says, and whose is it? Verified first, executed only then."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.bundle.environment import EnvironmentDifference, compare_environment
+from trueup.bundle.errors import BadManifest, FilesDiffer
+from trueup.bundle.golden import Replay, compare_outputs, parse_golden, refuse_differences
+from trueup.bundle.layout import EVIDENCE_FOLDER, GOLDEN, LOCK, MANIFEST, SIGNATURE, is_evidence_path
+from trueup.bundle.manifest import Manifest, parse_manifest
+from trueup.bundle.scoring import ModelProcess
+from trueup.bundle.signing import verify_signature
+from trueup.kernel.digests import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+MOST_MANIFEST_BYTES = 64 * 1024 * 1024
+_NAMED_BY_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def verify_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None) -> Manifest:
+    """Return the manifest of a bundle after everything about it was checked. Nothing of it is executed.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the bundle.
+    trusted_keys : sequence of Path
+        Public keys (PEM); the signature must be of one of them.
+    digest : str, optional
+        The bundle's name, where the caller knows it; a folder that is named by a digest must hold that bundle anyway.
+
+    Raises
+    ------
+    FilesDiffer
+        A file is changed, missing, extra, a link or no plain file, or this is another bundle than its name says.
+    BadManifest
+        The manifest cannot be read or lists a path that leaves the bundle.
+    BadSignature
+        No trusted key signed exactly these files.
+    """
+    present = _list_files(path)
+    manifest = _read_manifest(path, present)
+    wanted = digest or (path.name if _NAMED_BY_DIGEST.fullmatch(path.name) else None)
+    if wanted is not None and manifest.digest != wanted:
+        raise FilesDiffer(
+            f"bundle {wanted[:12]} is refused: its manifest is that of {manifest.digest[:12]}", seen=manifest.digest
+        )
+    _compare_lists(path, present, manifest)
+    for name, expected in manifest.files.items():
+        _compare_digest(path, name, expected)
+    if manifest.lock_digest != manifest.files[LOCK]:
+        raise BadManifest(f"bundle {path.name[:12]} is refused: its manifest names two digests of {LOCK}")
+    verify_signature(path, trusted_keys=trusted_keys)
+    return manifest
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A verified bundle whose golden rows were reproduced here, ready to score in a process of its own."""
+
+    path: Path
+    manifest: Manifest
+    replay: Replay
+    environment_differences: tuple[EnvironmentDifference, ...]
+    """Distributions that are not here as they were in development; empty where all are."""
+    process: ModelProcess
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, ...] | None]:
+        """Return one output for each row (a parsed request); None where the model refuses the row."""
+        return self.process.score_requests([canonical_json(row) for row in rows])
+
+    def score_table(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return scores, shape (n,), for several classes (n, n_classes)."""
+        return self.process.score_table(table)
+
+    def close(self) -> None:
+        """End the model's process."""
+        self.process.close()
+
+
+def open_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None) -> LoadedBundle:
+    """Return a bundle that was verified, then opened in a separate process, then replayed.
+
+    Raises
+    ------
+    BundleRefused
+        What `verify_bundle` raises; nothing was executed.
+    GoldenRowsDiffer
+        A golden row does not give here, to the last bit, what it gave in development.
+    ModelFailed
+        The model cannot be opened; the message names the distributions that differ.
+    """
+    manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest)
+    golden = parse_golden(_read_checked(path, GOLDEN, manifest))
+    differences = compare_environment(_read_checked(path, LOCK, manifest).decode())
+    process = ModelProcess(
+        path,
+        files=manifest.files,
+        features=manifest.features,
+        task=manifest.task,
+        n_classes=len(manifest.classes) or 2,
+    )
+    try:
+        replay = compare_outputs(golden, process.score_requests([row.request for row in golden]))
+        refuse_differences(replay, digest=manifest.digest)
+    except BaseException:
+        process.close()
+        raise
+    return LoadedBundle(path, manifest, replay, differences, process)
+
+
+def _list_files(folder: Path) -> set[str]:
+    """Return the paths of all plain files, evidence included; refuse links and everything else on the way."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise FilesDiffer(f"{folder} is refused: it is no folder of a bundle", path=str(folder))
+    found: set[str] = set()
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                path = Path(entry.path).relative_to(folder).as_posix()
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    found.add(path)
+                else:
+                    raise FilesDiffer(
+                        f"bundle {folder.name[:12]} is refused: {path!r} is a link or no plain file", path=path
+                    )
+    return found
+
+
+def _read_manifest(folder: Path, present: set[str]) -> Manifest:
+    if MANIFEST not in present:
+        raise BadManifest(f"{folder} is refused: it has no {MANIFEST}, so it is no bundle", path=str(folder))
+    if (folder / MANIFEST).stat().st_size > MOST_MANIFEST_BYTES:
+        raise BadManifest(f"{folder} is refused: its {MANIFEST} is larger than {MOST_MANIFEST_BYTES // 2**20} MB")
+    return parse_manifest((folder / MANIFEST).read_bytes())
+
+
+def _compare_lists(folder: Path, present: set[str], manifest: Manifest) -> None:
+    beside = {path for path in present if is_evidence_path(path)} | {MANIFEST, SIGNATURE}
+    extra = sorted(present - beside - set(manifest.files))
+    missing = sorted(set(manifest.files) - present)
+    if extra or missing:
+        told = [
+            f"{len(names)} {what}, first {names[0]!r}"
+            for names, what in ((extra, "extra"), (missing, "missing"))
+            if names
+        ]
+        raise FilesDiffer(
+            f"bundle {folder.name[:12]} is refused: its files are not those of its manifest ({'; '.join(told)})",
+            extra=extra,
+            missing=missing,
+        )
+    folders = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_dir()}
+    needed = {parent.as_posix() for path in manifest.files for parent in Path(path).parents} | {EVIDENCE_FOLDER}
+    if folders - needed:
+        raise FilesDiffer(
+            f"bundle {folder.name[:12]} is refused: it has an extra folder {min(folders - needed)!r}",
+            extra=sorted(folders - needed),
+        )
+
+
+def _compare_digest(folder: Path, name: str, expected: str) -> None:
+    with (folder / name).open("rb") as file:
+        seen = hashlib.file_digest(file, "sha256").hexdigest()
+    if seen != expected:
+        raise FilesDiffer(
+            f"bundle {folder.name[:12]} is refused: {name!r} was changed", path=name, seen=seen, expected=expected
+        )
+
+
+def _read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    content = (folder / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.files[name]:
+        raise FilesDiffer(f"bundle {folder.name[:12]} is refused: {name!r} changed while it was opened", path=name)
+    return content

@@ -1,0 +1,160 @@
+"""What happens in the process that holds a bundle's model: check its bytes, unpickle, score.
+
+Started by `scoring.ModelProcess`, only for folders that were verified or are being packaged. Every file is read once:
+the bytes that are unpickled are the bytes whose digest was compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trueup.bundle.errors import FilesDiffer, ModelFailed
+from trueup.bundle.features import FeatureSpec, parse_features
+from trueup.bundle.frames import prepare_frame, table_of_rows
+from trueup.bundle.layout import CODE_FOLDER, MODEL_FILE
+from trueup.bundle.wire import receive, send
+from trueup.kernel.errors import TrueupError
+
+Scores = NDArray[np.float64]
+
+
+class Scorer:
+    """A model with everything that turns rows into its scores."""
+
+    def __init__(self, model: Any, features: tuple[FeatureSpec, ...], *, task: str, n_classes: int) -> None:
+        self._model = model
+        self._features = features
+        self._task = task
+        self._n_classes = n_classes
+
+    def score_table(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer with one score for each row of a table (Arrow stream)."""
+        with pa.ipc.open_stream(body) as reader:
+            table = reader.read_all()
+        return _answer(self._score(table))
+
+    def score_requests(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer with one score for each JSON line, and the places of rows that the model refuses."""
+        rows = [json.loads(line) for line in body.decode().split("\n") if line]
+        table = table_of_rows(rows, self._features)
+        scores = np.full((len(rows), self._width), np.nan)
+        refused: list[int] = []
+        self._score_or_refuse(table, 0, len(rows), scores, refused)
+        return _answer(scores[:, 0] if self._width == 1 else scores, refused=refused)
+
+    @property
+    def _width(self) -> int:
+        return self._n_classes if self._task == "multiclass" else 1
+
+    def _score_or_refuse(self, table: pa.Table, first: int, last: int, scores: Scores, refused: list[int]) -> None:
+        """Score rows ``[first, last)``; halve them where the model raises. The same rows give the same halves."""
+        if first == last:
+            return
+        try:
+            scores[first:last] = self._score(table.slice(first, last - first)).reshape(last - first, -1)
+        except TrueupError:
+            raise
+        except Exception:  # noqa: BLE001 - the model is foreign code; what it refuses is recorded
+            if last - first == 1:
+                refused.append(first)
+                return
+            middle = (first + last) // 2
+            self._score_or_refuse(table, first, middle, scores, refused)
+            self._score_or_refuse(table, middle, last, scores, refused)
+
+    def _score(self, table: pa.Table) -> Scores:
+        if table.num_rows == 0:
+            return np.empty((0, self._width))[:, 0] if self._width == 1 else np.empty((0, self._width))
+        frame = prepare_frame(table, self._features)
+        if self._task == "regression":
+            return self._checked(np.asarray(self._model.predict(frame), dtype=np.float64).reshape(len(frame), -1))
+        given = np.asarray(self._model.predict_proba(frame), dtype=np.float64)
+        return self._checked(_by_class(given, getattr(self._model, "classes_", None), self._n_classes, self._task))
+
+    def _checked(self, scores: Scores) -> Scores:
+        if scores.shape[1] != self._width:
+            raise ModelFailed(
+                f"the model gives {scores.shape[1]} numbers for a row, and {self._width} are expected",
+                seen=scores.shape[1],
+            )
+        return scores[:, 0] if self._width == 1 else scores
+
+
+def main() -> None:
+    """Serve requests on stdin until it ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the model prints must not be read as an answer
+    warnings.simplefilter("ignore")
+    scorer: Scorer | None = None
+    while (message := receive(sys.stdin.buffer)) is not None:
+        head, body = message
+        try:
+            if head["op"] == "open":
+                scorer = _open(head)
+                send(answers, {})
+            else:
+                send(answers, *_operation(scorer, head["op"])(body))
+        except Exception as error:  # noqa: BLE001 - process boundary: every failure is told to the caller
+            send(answers, {"error": _error(error)})
+
+
+def _operation(scorer: Scorer | None, name: str) -> Callable[[bytes], tuple[dict[str, Any], bytes]]:
+    if scorer is None:
+        raise ModelFailed("the model's process was asked for scores before it had a model")
+    return {"table": scorer.score_table, "requests": scorer.score_requests}[name]
+
+
+def _open(head: dict[str, Any]) -> Scorer:
+    folder = Path(head["folder"])
+    contents = {path: _read_checked(folder, path, digest) for path, digest in head["files"].items()}
+    if any(path.startswith(f"{CODE_FOLDER}/") for path in contents):
+        sys.path.insert(0, str(folder / CODE_FOLDER))
+    model = pickle.load(io.BytesIO(contents[MODEL_FILE]))  # noqa: S301 - signed, or just made by this installation
+    return Scorer(model, parse_features(head["features"]), task=head["task"], n_classes=head["n_classes"])
+
+
+def _read_checked(folder: Path, path: str, digest: str) -> bytes:
+    content = (folder / path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise FilesDiffer(f"{path} of bundle {folder.name[:12]} changed after it was verified", path=path)
+    return content
+
+
+def _by_class(given: Scores, classes: Any, n_classes: int, task: str) -> Scores:
+    """Return columns by class index, also where training met only some of the classes."""
+    names = np.arange(given.shape[1]) if classes is None else np.asarray(classes)
+    if names.dtype.kind not in "iufb" or len(names) != given.shape[1]:
+        names = np.arange(given.shape[1])
+    spread = np.zeros((len(given), max(n_classes, int(names.max()) + 1)))
+    spread[:, names.astype(np.int64)] = given
+    return spread[:, 1:2] if task == "binary" else spread
+
+
+def _answer(scores: Scores, **facts: Any) -> tuple[dict[str, Any], bytes]:
+    return {"shape": list(scores.shape), **facts}, np.ascontiguousarray(scores, dtype="<f8").tobytes()
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    if isinstance(error, TrueupError):
+        return {"code": error.code, "message": error.message, "facts": error.facts}
+    message = f"the model raised {type(error).__name__}"
+    if isinstance(error, ModuleNotFoundError):
+        message = f'the model needs the module "{error.name}", which is not installed here'
+    return {"code": ModelFailed.code, "message": message, "facts": {}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Where was it shown that a bundle answers as it did in development? A certificate for each kind of machine."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from trueup.bundle.environment import locked_versions
+from trueup.bundle.golden import Replay
+from trueup.bundle.layout import EVIDENCE_FOLDER
+from trueup.kernel.digests import canonical_json, digest_of, finite_or_none
+
+_NAMED = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow")
+
+
+@dataclass(frozen=True)
+class ParityCertificate:
+    """What a replay of the golden rows found on one machine."""
+
+    bundle: str
+    """Digest of the bundle."""
+    machine: Mapping[str, str]
+    """Operating system, processor and C library."""
+    versions: Mapping[str, str]
+    """Python and the libraries that compute."""
+    rows: int
+    differing: int
+    largest_difference: float | None
+    """None where it is infinite."""
+    decisions_differ: int | None
+    """None where the bundle has no cut-off to compare at."""
+
+    @property
+    def path(self) -> str:
+        """Return the certificate's path in the bundle: one for each machine and set of versions."""
+        return f"{EVIDENCE_FOLDER}/parity-{digest_of([self.machine, self.versions])[:12]}.json"
+
+    @property
+    def content(self) -> bytes:
+        """Return the certificate as JSON."""
+        return canonical_json(asdict(self)).encode()
+
+
+def certify(replay: Replay, *, bundle: str, lock: str) -> ParityCertificate:
+    """Return the certificate of a replay that ran on this machine, in the environment of `lock`."""
+    versions = locked_versions(lock)
+    return ParityCertificate(
+        bundle=bundle,
+        machine=this_machine(),
+        versions={name: versions[name] for name in ("python", *_NAMED) if name in versions},
+        rows=replay.rows,
+        differing=replay.differing,
+        largest_difference=finite_or_none(replay.largest_difference),
+        decisions_differ=replay.decisions_differ,
+    )
+
+
+def this_machine() -> dict[str, str]:
+    """Return what about this machine may change a floating-point result; no host name."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()),
+        "implementation": platform.python_implementation(),
+    }

@@ -1,0 +1,178 @@
+"""How are rows scored without opening the model here? By a process of its own; this is the caller's side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.bundle.errors import BundleError, FeatureMissing, FilesDiffer, ModelFailed, RowBreaksSchema
+from trueup.bundle.features import FeatureSpec, features_document
+from trueup.bundle.golden import outputs_of
+from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
+from trueup.bundle.wire import receive, send
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+_GRACE_SECONDS = 5.0
+_KINDS = (RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed)
+
+
+class ModelProcess:
+    """A separate process that holds the model of one bundle folder.
+
+    Parameters
+    ----------
+    folder : Path
+        A verified bundle, or one that is being packaged from a model this installation just trained.
+    files : mapping
+        Path and SHA-256 of the bundle's files; the process compares those it reads.
+    features : sequence of FeatureSpec
+        Inputs of the model, in order.
+    task : str
+        binary, multiclass or regression.
+    n_classes : int
+        Number of classes; not used for regression.
+
+    Notes
+    -----
+    One thread of numerical libraries, so that sums have one order and the same rows give the same bits. The process
+    ends with `close`, with the caller's process (even when that is killed), or when it dies; it is not started again.
+    """
+
+    def __init__(
+        self, folder: Path, *, files: Mapping[str, str], features: Sequence[FeatureSpec], task: str, n_classes: int
+    ) -> None:
+        self._shape_of_none = (0, n_classes) if task == "multiclass" else (0,)
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment |= dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
+        with tempfile.TemporaryFile() as log:
+            self._child = subprocess.Popen(
+                # -P: nothing is imported from the current folder; -B: nothing is written beside the bundle's code
+                [sys.executable, "-P", "-B", "-m", "trueup.bundle.model_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        opened = [path for path in files if path.startswith((f"{MODEL_FOLDER}/", f"{CODE_FOLDER}/"))]
+        head = {
+            "op": "open",
+            "folder": str(folder.resolve()),
+            "files": {path: files[path] for path in opened},
+            "features": features_document(features),
+            "task": task,
+            "n_classes": n_classes,
+        }
+        try:
+            self._ask(head)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def score_requests(self, requests: Sequence[str]) -> list[tuple[float, ...] | None]:
+        """Return one output for each request (a JSON object on one line); None where the model refuses the row.
+
+        Raises
+        ------
+        RowBreaksSchema
+            When a request lacks a feature or has a value of the wrong type.
+        """
+        lines = "\n".join(requests).encode()
+        head, body = self._ask({"op": "requests"}, lines)
+        return outputs_of(_scores(head, body), head["refused"])
+
+    def score_table(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return scores, shape (n,), for several classes (n, n_classes).
+
+        Raises
+        ------
+        FeatureMissing
+            When `table` lacks a feature.
+        ModelFailed
+            When the model raises.
+        """
+        import pyarrow as pa
+
+        if table.num_rows == 0:
+            return np.empty(self._shape_of_none)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        head, body = self._ask({"op": "table"}, sink.getvalue().to_pybytes())
+        return _scores(head, body)
+
+    def close(self) -> None:
+        """End the process. May be called twice."""
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream:
+                _close_quietly(stream)
+        try:
+            self._child.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        stdin, stdout = self._child.stdin, self._child.stdout
+        if stdin is None or stdout is None or stdin.closed:
+            raise ModelFailed("the model's process is closed; open the bundle again")
+        try:
+            send(stdin, head, body)
+            answer = receive(stdout)
+        except BrokenPipeError:
+            answer = None
+        except BaseException:
+            self._child.kill()  # interrupted in the middle of a message: the next answer would be the wrong one
+            raise
+        if answer is None:
+            raise self._died()
+        if "error" in answer[0]:
+            raise _error_from(answer[0]["error"])
+        return answer
+
+    def _died(self) -> ModelFailed:
+        self.close()
+        code = self._child.returncode
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        hint = "; signal 9 often means that the machine ran out of memory" if code == -9 else ""
+        return ModelFailed(f"the model's process {how}{hint}", exit_code=code)
+
+
+def _scores(head: Mapping[str, Any], body: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(body, dtype="<f8").reshape(head["shape"]).astype(np.float64)
+
+
+def _error_from(error: Mapping[str, Any]) -> BundleError:
+    for kind in _KINDS:
+        if kind.code == error["code"]:
+            return kind(error["message"], **error["facts"])
+    return BundleError(error["message"], **error["facts"])
+
+
+def _close_quietly(stream: Any) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:
+        # what was not read when the process died is of no use
+        return

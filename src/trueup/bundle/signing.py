@@ -1,0 +1,200 @@
+"""Who says that a bundle is theirs? OpenSSF model signing with a key, over everything but the evidence.
+
+The signature also fits the tools of that project: ``model_signing verify key``. Here it is read more strictly: its file
+has exactly one spelling, so that no byte of it can change unnoticed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trueup.bundle.errors import BadKey, BadSignature
+from trueup.bundle.layout import EVIDENCE_FOLDER, SIGNATURE
+from trueup.kernel.digests import canonical_json
+
+_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def ensure_signing_key(path: Path) -> Path:
+    """Return the private key file at `path`; make it on first use, readable by its owner only.
+
+    The public key is written beside it, with ``.pub`` added to its name.
+
+    Raises
+    ------
+    BadKey
+        When there is a file that is no private key on a curve model signing takes (P-256, P-384, P-521).
+    """
+    if not path.exists():
+        _make_key(path)
+    public = public_key_path(path)
+    if not public.exists():
+        _write_new(public, _public_pem(path), mode=0o644)
+    return path
+
+
+def public_key_path(private_key: Path) -> Path:
+    """Return where the public half of a private key file lies."""
+    return private_key.with_name(private_key.name + ".pub")
+
+
+def sign_folder(folder: Path, *, signing_key: Path) -> None:
+    """Sign every file in `folder` but the evidence, and write ``signature.json``.
+
+    Raises
+    ------
+    BadKey
+        When `signing_key` is no such key, or other accounts can read it.
+    """
+    _check_private(signing_key)
+    from model_signing import signing
+
+    config = signing.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    config.set_hashing_config(_hashing())
+    try:
+        config.use_elliptic_key_signer(private_key=signing_key)
+    except (ValueError, TypeError) as error:
+        raise _no_key(signing_key) from error
+    config.sign(folder, folder / SIGNATURE)
+    written = json.loads((folder / SIGNATURE).read_bytes())
+    (folder / SIGNATURE).write_bytes(_spell(written))
+
+
+def verify_signature(folder: Path, *, trusted_keys: Sequence[Path]) -> Path:
+    """Return the trusted public key that signed exactly the files in `folder`, the evidence left out.
+
+    Raises
+    ------
+    BadSignature
+        When there is no signature, it is not of one of these keys, or it is over other files.
+    """
+    path = folder / SIGNATURE
+    if not path.is_file() or path.is_symlink():
+        raise BadSignature(f"{folder.name[:12]} is refused: it has no {SIGNATURE}, so nobody says that it is theirs")
+    if not trusted_keys:
+        raise BadSignature(f"{folder.name[:12]} is refused: no key is trusted here; name the public key of its maker")
+    _check_spelling(path.read_bytes(), name=folder.name)
+    reasons = {key.name: _verify_with(folder, key) for key in trusted_keys}
+    for key in trusted_keys:
+        if reasons[key.name] is None:
+            return key
+    raise BadSignature(
+        f"{folder.name[:12]} is refused: it is not signed by any of the {len(trusted_keys)} trusted keys "
+        f"({', '.join(reasons)}), or its files are not those that were signed",
+        keys=list(reasons),
+    )
+
+
+def _verify_with(folder: Path, key: Path) -> str | None:
+    from cryptography.exceptions import InvalidSignature
+    from model_signing import verifying
+
+    config = verifying.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    config.set_hashing_config(_hashing())
+    try:
+        config.use_elliptic_key_verifier(public_key=key)
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise BadKey(
+            f"{key} is no public key that a signature can be checked with (PEM, P-256)", path=str(key)
+        ) from error
+    try:
+        config.verify(folder, folder / SIGNATURE)
+    except (ValueError, TypeError, KeyError, InvalidSignature) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _hashing() -> Any:
+    from model_signing import hashing
+
+    config = hashing.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    return config.set_ignored_paths(paths=[SIGNATURE, EVIDENCE_FOLDER], ignore_git_paths=False)
+
+
+def _check_spelling(content: bytes, *, name: str) -> None:
+    try:
+        spelled = _spell(json.loads(content))
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError, binascii.Error):
+        spelled = b""
+    if spelled != content:
+        raise BadSignature(f"{name[:12]} is refused: its {SIGNATURE} was changed after it was signed")
+
+
+def _spell(signature: Any) -> bytes:
+    """Return the one spelling of a signature by a key; every other entry than these is dropped."""
+    envelope = signature["dsseEnvelope"]
+    [signed] = envelope["signatures"]
+    hint = signature["verificationMaterial"]["publicKey"]["hint"]
+    return canonical_json(
+        {
+            "mediaType": _MEDIA_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": bytes.fromhex(hint).hex()}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": _spell_base64(envelope["payload"]),
+                "payloadType": _PAYLOAD_TYPE,
+                "signatures": [{"sig": _spell_base64(signed["sig"]), "keyid": ""}],
+            },
+        }
+    ).encode()
+
+
+def _spell_base64(text: str) -> str:
+    return base64.b64encode(base64.b64decode(text, validate=True)).decode()
+
+
+def _make_key(path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_new(path, pem, mode=0o600)
+
+
+def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that appears whole or not at all; one that another process made first stays."""
+    made = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            return
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _public_pem(path: Path) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise _no_key(path) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise _no_key(path)
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _check_private(path: Path) -> None:
+    if not path.is_file():
+        raise BadKey(f"there is no signing key at {path}", path=str(path))
+    if path.stat().st_mode & 0o077:
+        raise BadKey(f"the signing key {path} can be read by other accounts; run: chmod 600 {path}", path=str(path))
+
+
+def _no_key(path: Path) -> BadKey:
+    return BadKey(f"{path} is no private key that can sign (unencrypted PEM on the curve P-256)", path=str(path))

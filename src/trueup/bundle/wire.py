@@ -1,0 +1,30 @@
+"""How do a caller and the process that holds a model talk? Length-prefixed messages of JSON and bytes over pipes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import IO, Any
+
+_LENGTHS = struct.Struct(">IQ")
+
+
+def send(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
+    """Write one message and flush it."""
+    text = json.dumps(head).encode()
+    stream.write(_LENGTHS.pack(len(text), len(body)))
+    stream.write(text)
+    stream.write(body)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """Return the next message; None where the other side has ended, also in the middle of a message."""
+    lengths = stream.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        return None
+    text_length, body_length = _LENGTHS.unpack(lengths)
+    text, body = stream.read(text_length), stream.read(body_length)
+    if len(text) < text_length or len(body) < body_length:
+        return None
+    return json.loads(text), body
