@@ -1,0 +1,67 @@
+"""How does a rehearsal come back from its JSON? The inverse of `Rehearsal.as_json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trueup.lake.errors import LakeError
+from trueup.lake.rehearsals import (
+    FeatureDrift,
+    GuardResult,
+    KpiResult,
+    Notice,
+    Rehearsal,
+    Release,
+    Strategy,
+    Window,
+)
+
+
+class NotARehearsal(LakeError):
+    """A document does not hold what `Rehearsal.as_json` wrote."""
+
+    code = "lake.not-a-rehearsal"
+
+
+def parse_rehearsal(document: Mapping[str, Any]) -> Rehearsal:
+    """Return the record that `as_json` turned into `document`.
+
+    Raises
+    ------
+    NotARehearsal
+        When a field is missing or unknown: the document is damaged, or of another version of Trueup.
+    """
+    try:
+        return Rehearsal(
+            **{
+                **document,
+                "assumptions": tuple(document["assumptions"]),
+                "strategies": tuple(_strategy(s) for s in document["strategies"]),
+                "warnings": tuple(Notice(**n) for n in document["warnings"]),
+                "drift": tuple(FeatureDrift(**d) for d in document["drift"]),
+                "candidates": tuple(document["candidates"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise NotARehearsal(
+            f"this is not a rehearsal of this version of Trueup ({error}); run `trueup rehearse` again"
+        ) from error
+
+
+def _strategy(fields: Mapping[str, Any]) -> Strategy:
+    return Strategy(
+        **{
+            **fields,
+            "value_interval": tuple(fields["value_interval"]),
+            "releases": tuple(_release(r) for r in fields["releases"]),
+            "windows": tuple(Window(**w) for w in fields["windows"]),
+            "kpis": tuple(KpiResult(**k) for k in fields["kpis"]),
+            "guards": tuple(GuardResult(**g) for g in fields["guards"]),
+        }
+    )
+
+
+def _release(fields: Mapping[str, Any]) -> Release:
+    interval = fields.get("value_gain_interval")
+    return Release(**{**fields, "value_gain_interval": tuple(interval) if interval is not None else None})

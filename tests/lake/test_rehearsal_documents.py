@@ -1,0 +1,73 @@
+"""Is a rehearsal the same after it went through its JSON?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from trueup.lake.rehearsal_documents import NotARehearsal, parse_rehearsal
+from trueup.lake.rehearsals import (
+    FeatureDrift,
+    GuardResult,
+    KpiResult,
+    Notice,
+    Rehearsal,
+    Release,
+    Strategy,
+    Window,
+)
+
+STRATEGY = Strategy(
+    name="never",
+    description="Trained once",
+    value=10.0,
+    value_interval=(8.0, 12.0),
+    retraining_cost=0.0,
+    net_value=10.0,
+    cases_acted=3,
+    max_cases_in_period=2,
+    capacity_filled=0.5,
+    value_of_one_more_case=None,
+    releases=(Release("2024-01-01", "never-1", "first", "start", value_gain_interval=(0.1, 0.2)),),
+    windows=(Window("2024-01-01", "2024-02-01", 40, 1.0, 10.0, auc=0.8),),
+    kpis=(KpiResult("caught", 0.5, ">= 0.4", met=True),),
+    guards=(GuardResult("alarms", None, "<= 4", 0, "alert"),),
+)
+REHEARSAL = Rehearsal(
+    project="p",
+    title="P",
+    task="binary",
+    objective="earn",
+    currency="EUR",
+    charter_digest="c",
+    table_version="t",
+    start="2024-01-01",
+    end="2024-02-01",
+    turns=31,
+    rows=40,
+    capacity={"cases": 2, "per": "day"},
+    assumptions=("none",),
+    strategies=(STRATEGY, replace(STRATEGY, name="monthly", releases=(Release("x", "m", "first", "r"),))),
+    recommended="never",
+    reason="it earns as much",
+    warnings=(Notice("data.leakage-suspected", "too good", column="stage"),),
+    drift=(FeatureDrift("amount", "2024-01", 0.1, 0.0, 0, None),),
+    candidates=({"name": "linear", "value": 1.0},),
+    facts={"days": 31},
+)
+
+
+def test_a_rehearsal_is_the_same_after_its_json() -> None:
+    assert parse_rehearsal(json.loads(json.dumps(REHEARSAL.as_json()))) == REHEARSAL
+
+
+def test_another_document_is_refused_with_what_to_do() -> None:
+    with pytest.raises(NotARehearsal, match="run `trueup rehearse` again"):
+        parse_rehearsal({"strategies": []})
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(NotARehearsal, match="surprise"):
+        parse_rehearsal({**REHEARSAL.as_json(), "surprise": 1})
