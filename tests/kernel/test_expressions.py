@@ -98,7 +98,7 @@ def _numbers(depth: int) -> st.SearchStrategy[str]:
     forms = ["{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / {1}", "{0} % {1}", "power({0}, {1})", "nullif({0}, {1})"]
     forms += ["greatest({0}, {1})", "least({0}, {1}, 3)", "coalesce({0}, {1})"]
     singles = [
-        "-{0}",
+        "- {0}",
         "abs({0})",
         "floor({0})",
         "ceil({0})",
