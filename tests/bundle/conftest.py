@@ -1,0 +1,98 @@
+"""A small project whose model is packaged for real: table, features, pipeline code, key, bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from trueup.bundle.features import FeatureSpec
+from trueup.bundle.golden import make_golden_requests
+from trueup.bundle.package import BundleContents, BundleRef, package
+from trueup.bundle.signing import ensure_signing_key, public_key_path
+
+PIPELINE = b'''
+import numpy as np
+
+
+class Model:
+    """Scores 0.25 for a known broker, 0.5 for an unknown one; plus half the amount where that is in [0, 1)."""
+
+    def predict_proba(self, frame):
+        amount = frame["amount"].to_numpy()
+        score = np.where(frame["broker"].cat.codes.to_numpy() >= 0, 0.25, 0.5)
+        score = score + np.where((amount >= 0) & (amount < 1), amount / 2, 0.0)
+        print("a model may print what it likes")
+        return np.column_stack([1 - score, score])
+
+
+def make():
+    return Model()
+'''
+FEATURES = (FeatureSpec("amount", "number"), FeatureSpec("broker", "category", ("a", "b")))
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a pickle that refers to the project's own module, as the training process writes it."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pipeline.py").write_bytes(PIPELINE)
+    spec = importlib.util.spec_from_file_location("pipeline", folder / "pipeline.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["pipeline"] = module
+    try:
+        spec.loader.exec_module(module)
+        (folder / "model.pickle").write_bytes(pickle.dumps(module.make()))
+    finally:
+        del sys.modules["pipeline"]
+    return folder / "model.pickle"
+
+
+@pytest.fixture(scope="session")
+def contents(model_path: Path) -> BundleContents:
+    """Return everything that goes into the bundle of the tests."""
+    table = pa.table({"amount": [0.5, 20.0, None], "broker": ["a", "zzz", None]})
+    return BundleContents(
+        project="application-fraud",
+        task="binary",
+        model_version="1",
+        charter_version=3,
+        charter_digest="c" * 64,
+        table_version="7",
+        features=FEATURES,
+        model_path=model_path,
+        golden_requests=make_golden_requests(table, FEATURES),
+        classes=("no", "yes"),
+        code_revision=None,
+        policy={"kind": "gain", "cutoff": 0.4},
+        metrics={"auc": 0.75},
+        recipe={"kind": "pipeline", "seed": 0},
+        recipe_digest="d" * 64,
+        reference={"scores": {"bins": [1, 2, 3]}},
+        code={"pipeline.py": PIPELINE},
+        cutoff=0.4,
+    )
+
+
+@pytest.fixture(scope="session")
+def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a private key made for these tests."""
+    return ensure_signing_key(tmp_path_factory.mktemp("keys") / "signing.pem")
+
+
+@pytest.fixture(scope="session")
+def trusted(signing_key: Path) -> list[Path]:
+    """Return the public half of the key."""
+    return [public_key_path(signing_key)]
+
+
+@pytest.fixture(scope="session")
+def bundle(contents: BundleContents, signing_key: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleRef:
+    """Return a packaged bundle that tests must leave as it is."""
+    return package(contents, into=tmp_path_factory.mktemp("bundles"), signing_key=signing_key)
