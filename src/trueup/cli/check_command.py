@@ -1,0 +1,40 @@
+"""Is the project file in order, and what does it say? `trueup check`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trueup.cli.console import Console
+from trueup.cli.exits import CHECK_FAILED, OK
+from trueup.kernel.errors import Mistakes
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup check`."""
+    from dataclasses import asdict
+
+    from trueup.align.digests import charter_digest
+    from trueup.align.project_file import read_project
+    from trueup.cli.charter_words import describe_project
+    from trueup.cli.signature import find_signature
+
+    try:
+        project = read_project(Path(arguments.project))
+    except Mistakes as mistakes:
+        console.error(mistakes.code, mistakes.message, mistakes.facts)
+        return CHECK_FAILED
+    digest = charter_digest(project.charter)
+    signature = find_signature(Path(arguments.project), digest)
+    document = {
+        "ok": True,
+        "project": project.name,
+        "title": project.title,
+        "task": project.task,
+        "charter_digest": digest,
+        "charter": asdict(project.charter),
+        "signed_by": signature.signed_by if signature else None,
+    }
+    state = f"self-signed by {signature.signed_by}" if signature else "not signed"
+    console.result(document, [*describe_project(project), "", f"In order. Charter {digest[:12]}, {state}."])
+    return OK
