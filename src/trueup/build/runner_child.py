@@ -47,6 +47,7 @@ class Child:
         operations: dict[str, Callable[[Request], dict[str, Any]]] = {
             "fit": self._fit,
             "predict": self._predict,
+            "leakage": self._leakage,
         }
         return operations[request["op"]](request)
 
@@ -76,6 +77,11 @@ class Child:
         columns = read_columns(self._files, scorer.recipe, Path(request["features_path"]), rows)
         np.save(request["out"], scores_of(scorer, self._project, columns), allow_pickle=False)
         return {}
+
+    def _leakage(self, request: Request) -> dict[str, Any]:
+        from trueup.build.suspects import answer_leakage
+
+        return answer_leakage(request, self._files, self._report)
 
     def _model(self, folder: str) -> Scorer:
         if folder in self._models:
