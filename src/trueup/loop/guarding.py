@@ -1,9 +1,8 @@
-"""Did a guard break? Counts guards over final cases, in windows of event time."""
+"""Did a guard break? Feeds the signed guards with the cases that became final in a turn."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 from trueup.align.charter import Guard
 from trueup.data.pricing import CasePricer
 from trueup.loop.turn import GuardReading
+from trueup.observe.guards import GuardState, guard_status, record_guard, start_guard
 
 Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass
@@ -20,15 +21,14 @@ class GuardWatch:
     """One guard while a strategy is played."""
 
     guard: Guard
-    counted: NDArray[np.bool_]
+    counted: Flags
     """Truth table of the guard's `count`, see `CasePricer.truth_table`."""
-    per: NDArray[np.bool_]
-    recent: deque[tuple[int, float, float]] = field(default_factory=deque)
-    """(end of turn, counted, per) inside the window."""
-    total: tuple[float, float] = (0.0, 0.0)
+    per: Flags
+    state: GuardState
+    totals: tuple[float, float] = (0.0, 0.0)
     breaches: int = 0
 
-    def read(self, end: int, rows: Rows, ways: NDArray[np.int64]) -> GuardReading:
+    def read(self, end: int, rows: Rows, ways: Rows) -> GuardReading:
         """Add the cases that became final in a turn and say where the guard stands.
 
         Parameters
@@ -38,47 +38,37 @@ class GuardWatch:
         rows : ndarray of int
             Positions of the cases.
         ways : ndarray of int
-            How each ended: 0 acted and positive, 1 acted and negative, 2 not acted and positive, 3 neither.
+            How each ended, from `ways_of`.
         """
-        count = float(_looked_up(self.counted, rows, ways).sum())
-        per = float(_looked_up(self.per, rows, ways).sum())
-        self.recent.append((end, count, per))
-        self.total = (self.total[0] + count, self.total[1] + per)
-        while self.recent and self.recent[0][0] <= end - self.guard.window.microseconds:
-            self.recent.popleft()
-        counted, base = sum(r[1] for r in self.recent), sum(r[2] for r in self.recent)
-        value = counted / base if base else None
-        breached = value is not None and not self.guard.limit.allows(value) and self._sure(counted, base)
-        if breached:
+        order = np.argsort(rows, kind="stable")
+        count = _looked_up(self.counted, rows[order], ways[order])
+        per = _looked_up(self.per, rows[order], ways[order])
+        self.totals = (self.totals[0] + float(count.sum()), self.totals[1] + float(per.sum()))
+        self.state = record_guard(self.state, end, count=count, per=per)
+        status = guard_status(self.state, end)
+        if status.proved:
             self.breaches += 1
             self.forget()
-        return GuardReading(self.guard.name, breached, value)
+        return GuardReading(self.guard.name, status.proved, status.value)
 
     def forget(self) -> None:
-        """Start the window anew, as after a release or a breach."""
-        self.recent.clear()
+        """Start anew, as after a release or a breach."""
+        self.state = start_guard(self.guard)
 
     def overall(self) -> float | None:
         """Return the guard's figure over the whole rehearsal; None where its denominator is zero."""
-        return self.total[0] / self.total[1] if self.total[1] else None
-
-    def _sure(self, counted: float, base: float) -> bool:
-        """Return whether chance alone would hardly give this many: counts beyond 3 Poisson deviations of the limit."""
-        allowed = self.guard.limit.value * base
-        if self.guard.limit.operator in ("<", "<="):
-            return bool(counted - allowed > 3.0 * np.sqrt(max(allowed, 1.0)))
-        return bool(allowed - counted > 3.0 * np.sqrt(max(allowed, 1.0)))
+        return self.totals[0] / self.totals[1] if self.totals[1] else None
 
 
 def watch_guards(guards: tuple[Guard, ...], pricer: CasePricer) -> tuple[GuardWatch, ...]:
     """Return a watch for each guard, nothing counted yet."""
-    return tuple(GuardWatch(g, pricer.truth_table(g.count), pricer.truth_table(g.per)) for g in guards)
+    return tuple(GuardWatch(g, pricer.truth_table(g.count), pricer.truth_table(g.per), start_guard(g)) for g in guards)
 
 
-def ways_of(acted: NDArray[np.bool_], outcome: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how each case ended, as an index into a truth table."""
+def ways_of(acted: Flags, outcome: NDArray[np.float64]) -> Rows:
+    """Return how each case ended: 0 acted and positive, 1 acted and negative, 2 not acted and positive, 3 neither."""
     return np.where(acted, 0, 2) + np.where(outcome == 1.0, 0, 1)
 
 
-def _looked_up(table: NDArray[np.bool_], rows: Rows, ways: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _looked_up(table: Flags, rows: Rows, ways: Rows) -> Flags:
     return table[rows if len(table) > 1 else np.zeros(len(rows), dtype=np.int64), ways]

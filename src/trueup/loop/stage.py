@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,6 @@ from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.periods import NEVER, Calendar, Moments
 from trueup.loop.scoring import Scorer
 from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
-
-if TYPE_CHECKING:
-    import duckdb
 
 Rows = NDArray[np.int64]
 
@@ -82,12 +78,7 @@ def open_bench(stage: Stage) -> Iterator[Bench]:
     final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
     known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
     order = known[np.argsort(final[known], kind="stable")]
-    project_folder = Path(stage.project.folder)
-    with (
-        ModelRunner(project_folder, stage.scratch / "models", threads=stage.threads) as runner,
-        contextlib.closing(_duck(stage)) as connection,
-    ):
-        pricer = CasePricer(history, connection)
+    with open_workbench(stage.project, history, stage.scratch, threads=stage.threads) as (runner, pricer):
         yield Bench(
             stage=stage,
             history=history,
@@ -106,7 +97,15 @@ def _rows_a_month(stage: Stage, rows: slice) -> int:
     return int((rows.stop - rows.start) * 31 / days)
 
 
-def _duck(stage: Stage) -> duckdb.DuckDBPyConnection:
-    folder = stage.scratch / "duckdb"
-    folder.mkdir(parents=True, exist_ok=True)
-    return connect(memory_limit_mb=1_000, threads=stage.threads, temp_directory=folder)
+@contextlib.contextmanager
+def open_workbench(
+    project: Project, history: History, scratch: Path, *, threads: int
+) -> Iterator[tuple[ModelRunner, CasePricer]]:
+    """Open the process that holds models, and what evaluates the charter's expressions."""
+    spill = scratch / "duckdb"
+    spill.mkdir(parents=True, exist_ok=True)
+    with (
+        ModelRunner(Path(project.folder), scratch / "models", threads=threads) as runner,
+        contextlib.closing(connect(memory_limit_mb=1_000, threads=threads, temp_directory=spill)) as connection,
+    ):
+        yield runner, CasePricer(history, connection)

@@ -33,6 +33,11 @@ def plan_strategies(project: Project) -> tuple[StrategyPlan, ...]:
     )
 
 
+def guided_strategy() -> StrategyPlan:
+    """Return the strategy that shows guided training beside the project's own code."""
+    return _usual("guided-monthly", "Guided training instead of the project's own code, refitted every month", None)
+
+
 def _own(charter: Charter) -> tuple[StrategyPlan, ...]:
     return tuple(
         StrategyPlan(

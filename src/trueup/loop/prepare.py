@@ -1,0 +1,209 @@
+"""From a project folder to a past that can be played: its table, its history, its recipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from trueup.align.charter import Project
+from trueup.build.recipe import Feature, Recipe
+from trueup.build.runner import ModelRunner
+from trueup.data.duck import connect
+from trueup.data.history import History, open_history
+from trueup.data.telling import HistoryError, tell_history
+from trueup.kernel.digests import digest_of
+from trueup.kernel.durations import Duration, parse_duration
+from trueup.kernel.errors import TrueupError
+from trueup.kernel.periods import iso, moment_of
+from trueup.lake.tables import Tables, TableVersion
+from trueup.loop.stage import Stage
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, what is being done)."""
+DEFAULT_HORIZON = parse_duration("60d")
+_HISTORY_FORMAT = 3
+
+
+class LoopError(TrueupError):
+    """A journey across the stages cannot start."""
+
+    code = "loop.error"
+
+
+class NothingToRehearse(LoopError):
+    """The asked period holds no cases, or the data have no time."""
+
+    code = "loop.nothing-to-rehearse"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a project's working files live."""
+
+    root: Path
+
+    @property
+    def lake(self) -> Path:
+        """Tables; bundles are beside them."""
+        return self.root / "lake"
+
+    @property
+    def scratch(self) -> Path:
+        """Histories, fitted models and temporary files; may be deleted when nothing runs."""
+        return self.root / "scratch"
+
+    @property
+    def bundles(self) -> Path:
+        """Signed bundles by digest."""
+        return self.lake / "bundles"
+
+    @property
+    def keys(self) -> Path:
+        """Local signing keys; readable by their owner alone."""
+        return self.root / "keys"
+
+
+def table_name(project: Project) -> str:
+    """Return the name of the project's table."""
+    return project.name.replace("-", "_")
+
+
+def open_tables(workspace: Workspace) -> Tables:
+    """Return the versioned tables of a workspace."""
+    return Tables(workspace.lake / "tables", scratch=workspace.scratch / "staging")
+
+
+def history_of(project: Project, workspace: Workspace) -> History:
+    """Return the history of the latest version of the project's table, told once and kept.
+
+    Raises
+    ------
+    TableMissing
+        When nothing has been ingested yet.
+    """
+    tables = open_tables(workspace)
+    version = tables.get(table_name(project))
+    folder = workspace.scratch / "histories" / history_digest(project, version)[:32]
+    if (folder / "history.json").exists():
+        return open_history(folder)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    spill = workspace.scratch / "duckdb"
+    files = tables.local_files(table_name(project), version.version, into=unfinished / "files")
+    connection = connect(memory_limit_mb=2_000, threads=2, temp_directory=spill)
+    try:
+        tell_history(
+            project,
+            connection=connection,
+            file_uris=[str(path) for path in files],
+            table_version=f"{version.id} {version.digest[:16]}",
+            folder=unfinished,
+        )
+    finally:
+        connection.close()
+    shutil.rmtree(unfinished / "files", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return open_history(folder)
+
+
+def history_digest(project: Project, version: TableVersion) -> str:
+    """Return what names a history: the rows, and everything that is evaluated over them."""
+    data = asdict(project.data)
+    data.pop("source")
+    return digest_of(
+        {
+            "format": _HISTORY_FORMAT,
+            "rows": version.digest,
+            "version": version.id,
+            "task": project.task,
+            "data": data,
+            "payoff": asdict(project.charter.payoff),
+            "baseline": project.charter.baseline_rule,
+            "timezone": project.charter.timezone,
+        }
+    )
+
+
+def features_of(history: History) -> tuple[Feature, ...]:
+    """Return the columns a model may see."""
+    kinds = {"number": "number", "category": "category", "boolean": "boolean", "date": "date"}
+    return tuple(
+        Feature(c.name, kinds[c.kind])  # type: ignore[arg-type]  # the values of `kinds` are FeatureKinds
+        for c in history.features
+        if c.kind in kinds
+    )
+
+
+def pipeline_recipe(project: Project, history: History, runner: ModelRunner) -> Recipe:
+    """Return the recipe of the project's own code."""
+    return Recipe(
+        kind="pipeline",
+        task=project.task,
+        features=features_of(history),
+        seed=project.train.seed,
+        pipeline=project.train.pipeline,
+        code_digest=runner.code_digest,
+        n_classes=max(2, len(history.classes)),
+    )
+
+
+def horizon_of(project: Project) -> Duration:
+    """Return how far back recipes are judged."""
+    return project.train.holdout or DEFAULT_HORIZON
+
+
+def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
+    """Return the first moment and the end of the rehearsal.
+
+    Raises
+    ------
+    NothingToRehearse
+        When the data have no time, or no case happened in the asked period.
+    """
+    if not history.dated:
+        raise NothingToRehearse(
+            f"{project.name} cannot be rehearsed: its data say when nothing happened; name a time column in data.time, "
+            "or use `trueup train`, which works without one"
+        )
+    first, last = int(history.event_time[0]), int(history.event_time[-1]) + 1
+    calendar = project.charter.calendar(project.rehearsal.window)
+    start = _moment(project, project.rehearsal.start) or calendar.next_start(first + (last - first) // 3)
+    end = _moment(project, project.rehearsal.end) or last
+    rows = history.rows_between(start, end)
+    if start >= end or rows.start >= rows.stop:
+        raise NothingToRehearse(
+            f"no case happened from {iso(start)[:10]} to {iso(end)[:10]}; the data hold {iso(first)[:10]} to "
+            f"{iso(last)[:10]}: change rehearsal.start or rehearsal.end"
+        )
+    return start, end
+
+
+def stage_of(project: Project, workspace: Workspace, history: History, recipe: Recipe, *, threads: int) -> Stage:
+    """Return the stage a rehearsal is played on."""
+    start, end = rehearsed_period(project, history)
+    return Stage(
+        project=project,
+        history_folder=history.folder,
+        scratch=workspace.scratch,
+        recipe=recipe,
+        start=start,
+        end=end,
+        horizon=horizon_of(project),
+        threads=threads,
+    )
+
+
+def _moment(project: Project, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        local = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise HistoryError(f'"{text}" in [rehearsal] is not a date such as 2015-10-01', seen=text) from error
+    return moment_of(local.replace(tzinfo=ZoneInfo(project.charter.timezone)))

@@ -1,0 +1,217 @@
+"""What would this model have earned? Plays several strategies over the past and recommends one, in money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trueup.align.charter import Project
+from trueup.align.document import charter_digest
+from trueup.compute.pool import run_all
+from trueup.data.history import History
+from trueup.kernel.periods import iso
+from trueup.lake.rehearsals import FeatureDrift, Rehearsal
+from trueup.loop.immature import find_immature_labels
+from trueup.loop.play import Player
+from trueup.loop.prepare import Progress, Workspace, history_of, rehearsed_period, stage_of
+from trueup.loop.recipes import RecipeChoice, choose_recipes
+from trueup.loop.stage import Bench, Stage, open_bench, open_workbench
+from trueup.loop.strategies import StrategyPlan, guided_strategy, plan_strategies
+from trueup.loop.summing_up import Result, choose, sum_up
+from trueup.loop.suspicions import Suspicions, find_suspicions
+from trueup.loop.telling_drift import find_drift
+from trueup.loop.worth import DecisionWorth
+
+
+class _Quiet:
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class _Act:
+    """One strategy to play, in this process or another."""
+
+    stage: Stage
+    plan: StrategyPlan
+
+
+def rehearse(
+    project: Project,
+    workspace: Workspace,
+    *,
+    workers: int = 1,
+    only: Sequence[str] = (),
+    guided: bool = True,
+    progress: Progress | None = None,
+) -> Rehearsal:
+    """Play the project's strategies over its past.
+
+    Parameters
+    ----------
+    project : Project
+    workspace : Workspace
+        Holds the ingested table.
+    workers : int
+        Processes that play strategies side by side, 1 or more.
+    only : sequence of str
+        Names of the strategies to play beside `never`; empty plays all.
+    guided : bool
+        With a pipeline of the project's own: whether guided training stands beside it.
+    progress : callable, optional
+
+    Raises
+    ------
+    NothingToRehearse
+        When the data have no time or the period holds no case.
+    """
+    say = progress or _Quiet()
+    say(0, 1, "reading the past")
+    history = history_of(project, workspace)
+    threads = 1 if workers > 1 else 2
+    stage, choice, found = _prepare(project, workspace, history, guided=guided, threads=threads, say=say)
+    results = _play_all(_acts(project, stage, choice, only), workers=workers, say=say)
+    with open_bench(stage) as bench:
+        say(0, 1, "measuring drift")
+        drift = find_drift(bench, plan_strategies(project)[0])
+        return _rehearsal(bench, results=results, found=found, choice=choice, drift=drift)
+
+
+def _prepare(
+    project: Project, workspace: Workspace, history: History, *, guided: bool, threads: int, say: Progress
+) -> tuple[Stage, RecipeChoice, Suspicions]:
+    """Choose the recipe as known at the start, and look for what makes figures too good."""
+    start, _ = rehearsed_period(project, history)
+    with open_workbench(project, history, workspace.scratch, threads=threads) as (runner, pricer):
+        choice = choose_recipes(project, history, runner, pricer=pricer, as_of=start, guided=guided, progress=say)
+        say(0, 1, "looking for columns that give the outcome away")
+        found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
+    stage = stage_of(project, workspace, history, choice.recipe, threads=threads)
+    with open_bench(stage) as bench:
+        say(0, 1, "looking for immature labels")
+        immature = find_immature_labels(bench)
+    return stage, choice, replace(found, warnings=(*history.notices, *found.warnings, *immature))
+
+
+def play_act(act: _Act) -> Result:
+    """Play one strategy; a top-level function, so that another process can run it."""
+    with open_bench(act.stage) as bench:
+        return sum_up(bench, Player(bench, act.plan).play())
+
+
+def _play_all(acts: Sequence[_Act], *, workers: int, say: Progress) -> list[Result]:
+    if workers > 1:
+        say(0, len(acts), "playing strategies")
+        done: list[str] = []
+
+        def on_done(index: int, result: Result) -> None:
+            done.append(result.strategy.name)
+            say(len(done), len(acts), f"played {result.strategy.name}")
+
+        return run_all(play_act, acts, workers=workers, on_done=on_done)
+    return [_play_here(act, turn_progress(act.plan.name, say)) for act in acts]
+
+
+def turn_progress(name: str, say: Progress) -> Callable[[int, int], None]:
+    """Return what tells the turns of one strategy."""
+    return lambda done, total: say(done, total, f"playing {name}")
+
+
+def _play_here(act: _Act, progress: Callable[[int, int], None]) -> Result:
+    with open_bench(act.stage) as bench:
+        return sum_up(bench, Player(bench, act.plan).play(progress))
+
+
+def _acts(project: Project, stage: Stage, choice: RecipeChoice, only: Sequence[str]) -> tuple[_Act, ...]:
+    acts = [_Act(stage, plan) for plan in plan_strategies(project)]
+    if choice.guided is not None:
+        acts.append(_Act(_with_recipe(stage, choice), guided_strategy()))
+    return tuple(a for a in acts if not only or a.plan.name in only or a.plan.name == "never")
+
+
+def _with_recipe(stage: Stage, choice: RecipeChoice) -> Stage:
+    return replace(stage, recipe=choice.guided) if choice.guided is not None else stage
+
+
+def _rehearsal(
+    bench: Bench,
+    *,
+    results: Sequence[Result],
+    found: Suspicions,
+    choice: RecipeChoice,
+    drift: tuple[FeatureDrift, ...],
+) -> Rehearsal:
+    project, stage = bench.project, bench.stage
+    charter = project.charter
+    recommended, reason = choose(results, charter.currency)
+    return Rehearsal(
+        project=project.name,
+        title=project.title,
+        task=project.task,
+        objective=charter.objective,
+        currency=charter.currency,
+        charter_digest=charter_digest(charter),
+        table_version=bench.history.table_version,
+        start=iso(stage.start),
+        end=iso(stage.end),
+        turns=len(stage.turns) - 1,
+        rows=bench.rows.stop - bench.rows.start,
+        capacity={"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,
+        assumptions=_assumptions(bench, choice),
+        strategies=tuple(r.strategy for r in results),
+        recommended=recommended,
+        reason=reason,
+        warnings=found.warnings,
+        drift=drift,
+        candidates=choice.candidates,
+        promise=_promise(bench, results, recommended),
+        facts={"recipe": choice.recipe.digest, "kept_columns": [dict(k) for k in found.kept]},
+    )
+
+
+def _promise(bench: Bench, results: Sequence[Result], recommended: str) -> dict[str, Any]:
+    """Return what the recommended strategy would have earned in a usual period, net of its retraining cost."""
+    strategy = next(r.strategy for r in results if r.strategy.name == recommended)
+    calendar = bench.project.charter.calendar("month")
+    periods = max(1, len(calendar.starts_between(bench.stage.start, bench.stage.end)) - 1)
+    low, high = (bound - strategy.retraining_cost for bound in strategy.value_interval)
+    return {
+        "value": strategy.net_value / periods,
+        "per": "month",
+        "interval": [low / periods, high / periods] if np.isfinite([low, high]).all() else None,
+    }
+
+
+def _assumptions(bench: Bench, choice: RecipeChoice) -> tuple[str, ...]:
+    charter, project = bench.project.charter, bench.project
+    said: list[str] = []
+    if charter.action == "prevents" and charter.success_share is not None:
+        said.append(
+            f"Acting on a case that would have been positive changes its outcome in {charter.success_share:.0%} of "
+            "cases. This share is signed in the charter, not measured; a control group measures it in production."
+        )
+    if isinstance(bench.worth, DecisionWorth):
+        rule = (
+            f'what the rule "{charter.baseline_rule}" would have done' if charter.baseline_rule else "acting on nobody"
+        )
+        limit = " under the same capacity" if charter.baseline_rule and charter.capacity else ""
+        said.append(f"Value is the payoff minus that of {rule}{limit}, on the same cases.")
+    elif charter.baseline_rule:
+        said.append(f'Value is the payoff minus that of predicting "{charter.baseline_rule}", on the same cases.')
+    else:
+        usual = "the mean" if project.task == "regression" else "the most frequent class"
+        said.append(f"Value is the payoff minus that of predicting {usual} of all outcomes known by then.")
+    if charter.capacity and isinstance(bench.worth, DecisionWorth):
+        said.append(
+            f"At most {charter.capacity.cases:,} cases a {charter.capacity.per} are acted on; each is decided as it "
+            "arrives, without knowing the rest of the period."
+        )
+    said.append("Every model was trained only on cases whose outcome was final at that time.")
+    if charter.retraining_cost:
+        said.append(f"Each retraining costs {charter.retraining_cost:,.0f} {charter.currency}.")
+    if choice.note:
+        said.append(choice.note)
+    return tuple(said)
