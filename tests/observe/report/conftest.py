@@ -61,11 +61,6 @@ def releases_of(count: int) -> tuple[Release, ...]:
         kind, reason = "retrained", "Every month. Not worse than the live model on the newest final cases."
         if i == 4:
             kind, reason = "refused", "Would change the number of qualifying cases by 31%, the envelope allows 15%."
-        if i == 7:
-            kind, reason = (
-                "rollback",
-                "Guard “False alarms per call” broke its limit of 4; the last release decides again.",
-            )
         made.append(
             Release(
                 at=starts[i].isoformat(),
@@ -81,6 +76,9 @@ def releases_of(count: int) -> tuple[Release, ...]:
                 change_in_cases=0.01 * i,
             )
         )
+    if count > 7:
+        broken = "Guard “False alarms per call” broke its limit of 4; the last release decides again."
+        made.insert(8, Release(starts[7].replace(day=19).isoformat(), "monthly-7", "rollback", broken))
     return tuple(made)
 
 
@@ -129,8 +127,8 @@ CHARTER = replace(
     description="As the charter says: when estimated value falls under 85% of the promise, on the last year",
     value=219_900.0,
     value_interval=(188_000.0, 251_700.0),
-    retraining_cost=1_000.0,
-    net_value=218_900.0,
+    retraining_cost=750.0,
+    net_value=219_150.0,
     releases=releases_of(4),
     windows=windows_of(tuple(v - 690 for v in _MONTHLY_EARNED), auc=0.85),
 )

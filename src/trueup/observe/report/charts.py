@@ -19,6 +19,8 @@ _VARIABLES = {
 }  # fmt: skip
 COLOURS = {name: f"#{0xFACE00 + i:06x}" for i, name in enumerate(_VARIABLES)}
 """Stand-ins, by the name of the stylesheet's colour."""
+_MANY_MARKS = 24
+"""With more marks than this only those with a name get a line, so that the plot stays readable."""
 ALTERNATIVES = ("second", "third", "fourth")
 _NOISE = re.compile(
     r" (?:xmlns(?::xlink)?|version|class|role|aria-roledescription|aria-hidden|pointer-events|font-family|width|height"
@@ -229,24 +231,24 @@ def _mark_layers(marks: Sequence[Mark], *, windows: int, size: Size) -> list[dic
         return []
     values = [{"x": mark.x, "label": mark.label, "bad": mark.bad} for mark in marks]
     plot = size.width - size.left - size.right
+    shown = _spaced(marks, gap=32.0, per_window=plot / windows)
+    named = [value for value, fits in zip(values, shown, strict=True) if fits]
     colour = {"condition": {"test": "datum.bad", "value": COLOURS["bad"]}, "value": COLOURS["line"]}
     layers: list[dict[str, Any]] = [
         {
-            "data": {"values": values},
+            "data": {"values": values if len(values) <= _MANY_MARKS else named},
             "mark": {"type": "rule", "strokeWidth": 1},
             "encoding": {"y": {"value": -8}, "y2": {"value": size.height}, "color": colour},
         }
     ]
-    shown = _spaced(marks, gap=30.0, per_window=plot / windows)
-    named = [value for value, fits in zip(values, shown, strict=True) if fits]
     box = {"condition": {"test": "datum.bad", "value": COLOURS["bad"]}, "value": COLOURS["control"]}
     ink = {"condition": {"test": "datum.bad", "value": COLOURS["bad"]}, "value": COLOURS["text"]}
     layers.append(
         {
             "data": {"values": named},
             "mark": {
-                "type": "rect", "width": 26, "height": 17, "cornerRadius": 4, "strokeWidth": 1,
-                "fill": COLOURS["surface"],
+                "type": "rect", "width": {"expr": "datum.bad ? 38 : 26"}, "height": 17, "cornerRadius": 4,
+                "strokeWidth": 1, "fill": COLOURS["surface"],
             },
             "encoding": {"y": {"value": -17}, "stroke": box},
         }

@@ -38,6 +38,11 @@ def short_money(amount: float | None, currency: str, *, signed: bool = False) ->
     return (text or short_money_text(amount, currency, signed=signed)).replace(" ", "\u00a0")
 
 
+def axis_money(amount: float, currency: str) -> str:
+    """Return a round amount for an axis, ``€40 M``, ``€2.5 k``."""
+    return re.sub(r"\.0+(?!\d)|(?<=\.\d)0(?!\d)", "", short_money(amount, currency))
+
+
 def money_range(low: float, high: float, currency: str) -> str:
     """Return ``€0.85 M to €2.09 M``."""
     return f"{short_money(low, currency)} to {short_money(high, currency)}"
@@ -141,7 +146,11 @@ def limit_text(text: str, *, as_share: bool = False) -> str:
     if parts is None:
         return text
     operator, value = parts
-    return f"{_COMPARISONS[operator]} {ratio(value, as_share=as_share)}"
+    return f"{_COMPARISONS[operator]} {ratio(value, as_share=True) if as_share else _as_written(value)}"
+
+
+def _as_written(value: float) -> str:
+    return f"{value:,.6g}".replace("-", MINUS)
 
 
 def ratio(value: float | None, *, as_share: bool) -> str:

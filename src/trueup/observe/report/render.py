@@ -18,7 +18,15 @@ from trueup.observe.report.answer import (
     earned_word,
     recommended_strategy,
 )
-from trueup.observe.report.tables import drift_rows, event_rows, guard_rows, kpi_rows, strategy_rows, window_rows
+from trueup.observe.report.tables import (
+    bullet_of,
+    drift_rows,
+    event_rows,
+    guard_rows,
+    kpi_rows,
+    strategy_rows,
+    window_rows,
+)
 from trueup.observe.report.trends import performance_by_window, value_added_up, value_by_window, window_noun
 
 if TYPE_CHECKING:
@@ -32,7 +40,9 @@ _NOTICES = {
     "data.blanks": "has blanks",
 }
 _LONG = 24
-"""With more windows or events than this the table is folded away."""
+"""With more windows than this the table is folded away."""
+_MANY_EVENTS = 12
+"""With more events than this only those out of the ordinary stay unfolded."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,7 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "asks": _asks(rehearsal, charter),
         "trends": [trend for trend in trends if trend],
         "strategies": strategy_rows(rehearsal, chosen),
+        "bullet": bullet_of(chosen, compared_strategy(rehearsal, chosen)) if chosen else None,
         "windows": window_rows(rehearsal, chosen) if chosen else (),
         "kpis": kpi_rows(chosen, charter) if chosen else (),
         "guards": guard_rows(chosen) if chosen else (),
@@ -123,6 +134,7 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "candidates": _candidates(rehearsal),
         "facts": _facts(rehearsal),
         "long": _LONG,
+        "many_events": _MANY_EVENTS,
     }
 
 
@@ -130,10 +142,11 @@ def _figures(rehearsal: Rehearsal, chosen: Strategy | None) -> tuple[Figure, ...
     if chosen is None:
         return ()
     amount = partial(figures.short_money, currency=rehearsal.currency)
-    cost = f"{figures.plural(_refits(chosen), 'retraining')}, {amount(chosen.retraining_cost)} paid for them"
+    other = compared_strategy(rehearsal, chosen)
+    tick = f"The tick is {other.name}, {amount(other.net_value)}" if other else "After what its retrainings cost"
     verb = earned_word(rehearsal, chosen.net_value).capitalize()
     shown = abs(chosen.net_value) if verb == "Lost" else chosen.net_value
-    first = Figure(f"{verb}, after retraining cost", amount(shown), "", cost)
+    first = Figure(f"{verb}, after retraining cost", amount(shown), "", tick)
     return (first, *_difference(rehearsal, chosen), *_work(rehearsal, chosen))
 
 
@@ -143,8 +156,8 @@ def _difference(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
         return ()
     gap = figures.short_money(chosen.net_value - other.net_value, rehearsal.currency, signed=True)
     name = "Against never retraining" if other.name == "never" else "Against the next best"
-    total = figures.short_money(other.net_value, rehearsal.currency)
-    return (Figure(name, gap, "", f"{other.name}: {total}"),)
+    paid = figures.money(chosen.retraining_cost, rehearsal.currency)
+    return (Figure(name, gap, "", f"{figures.plural(_refits(chosen), 'retraining')} for {paid}, already paid"),)
 
 
 def _work(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
@@ -175,7 +188,10 @@ def _refits(strategy: Strategy) -> int:
 def _asks(rehearsal: Rehearsal, charter: Charter) -> tuple[Ask, ...]:
     asks = []
     promise = rehearsal.promise
-    if promise and isinstance(promise.get("value"), int | float) and promise["value"] > 0:
+    chosen = recommended_strategy(rehearsal)
+    if chosen is not None and chosen.net_value <= 0:
+        asks.append(Ask("Do not put it live", "No way of running it that was rehearsed is worth its cost."))
+    elif promise and isinstance(promise.get("value"), int | float) and promise["value"] > 0:
         likely = _likely(promise.get("interval"), rehearsal.currency)
         amount = figures.short_money(float(promise["value"]), rehearsal.currency)
         asks.append(Ask("Sign the promise", f"{amount} a {promise.get('per', 'period')}.{likely}"))
@@ -183,7 +199,10 @@ def _asks(rehearsal: Rehearsal, charter: Charter) -> tuple[Ask, ...]:
     if leaks:
         names = figures.plural(len(leaks), "column")
         asks.append(
-            Ask("Confirm what is known when deciding", f"{names} may be written after the decision, see below.")
+            Ask(
+                "Confirm what is known when deciding",
+                f"{names} may be written after the decision, see “What to know about the data”.",
+            )
         )
     if charter.action == "prevents" and charter.success_share is not None:
         tried = (
@@ -229,8 +248,18 @@ def _amount(name: str, text: str, currency: str) -> Worth:
 def _candidates(rehearsal: Rehearsal) -> tuple[tuple[str, ...], list[list[str]]]:
     """Return column names and texts of guided training's comparison, in the order of the record."""
     columns = tuple(dict.fromkeys(key for candidate in rehearsal.candidates for key in candidate))
-    rows = [[_plain(c.get(key)) for key in columns] for c in rehearsal.candidates]
+    rows = [[_measured(key, c.get(key), rehearsal.currency) for key in columns] for c in rehearsal.candidates]
     return columns, rows
+
+
+def _measured(name: str, value: object, currency: str) -> str:
+    """Return a figure of a candidate: values and intervals of value are money."""
+    if name in ("value", "interval", "value_interval", "net_value"):
+        if isinstance(value, list | tuple) and len(value) == 2:
+            return figures.money_range(float(value[0]), float(value[1]), currency)
+        if isinstance(value, int | float):
+            return figures.money(float(value), currency)
+    return _plain(value)
 
 
 def _facts(rehearsal: Rehearsal) -> dict[str, str]:
@@ -247,7 +276,7 @@ def _plain(value: object) -> str:
     elif isinstance(value, int):
         text = figures.count(value)
     elif isinstance(value, float):
-        text = figures.number(value, 4)
+        text = figures.number(value)
     elif isinstance(value, list | tuple):
         joint = " to " if len(value) == 2 and all(isinstance(v, int | float) for v in value) else ", "
         text = joint.join(_plain(v) for v in value)

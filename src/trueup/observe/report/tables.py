@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from trueup.align.charter import Charter
 from trueup.lake.rehearsals import FeatureDrift, GuardResult, KpiResult, Rehearsal, Release, Strategy, Window
 from trueup.observe.report.answer import compared_strategy, net_interval
-from trueup.observe.report.figures import limit_parts, limit_text, plural, ratio, window_text
+from trueup.observe.report.figures import date_text, limit_parts, limit_text, plural, ratio, window_text
 
+MATURE = 0.95
+"""From this share of known outcomes on a window counts as confirmed and is drawn solid."""
 NEAR_LIMIT = 0.9
 """From this share of a limit on a guardrail is called near it."""
 
@@ -43,14 +45,30 @@ class StrategyRow:
 
 
 @dataclass(frozen=True)
+class Bullet:
+    """The recommended net value as a bar from 0, its range as a line, the compared one as a tick; in per cent."""
+
+    start: float
+    width: float
+    low: float
+    range_width: float
+    tick: float | None
+
+
+@dataclass(frozen=True)
 class WindowRow:
     """A window of the recommended strategy beside the same window of the compared one."""
 
     label: str
     window: Window
     other: float | None
-    filled: float | None
+    filled: float
     """Percentage of the outcomes that are in, for the meter."""
+
+    @property
+    def open(self) -> bool:
+        """Return whether so many outcomes are missing that the value is only what is known so far."""
+        return self.window.value is not None and self.window.label_maturity < MATURE
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,7 @@ class DriftRow:
     """A feature that moved, with the length of its bar in per cent."""
 
     drift: FeatureDrift
+    window: str
     bar: float
 
 
@@ -97,9 +116,34 @@ def strategy_rows(rehearsal: Rehearsal, chosen: Strategy | None) -> tuple[Strate
     rows = []
     for s in ordered:
         lower, upper = net_interval(s)
-        status = Status("info", "Recommended") if s.name == rehearsal.recommended else _compared(s, chosen)
+        status = _chosen_status(s) if s.name == rehearsal.recommended else _compared(s, chosen)
         rows.append(StrategyRow(s, lower, upper, place(lower), place(s.net_value), place(upper), place(0.0), status))
     return tuple(rows)
+
+
+def bullet_of(chosen: Strategy, other: Strategy | None) -> Bullet:
+    """Return the places of the bullet under the first figure, on a scale that holds 0 and every end."""
+    low, high = net_interval(chosen)
+    ends = [0.0, low, high, chosen.net_value, *([other.net_value] if other else [])]
+    ends = [end for end in ends if math.isfinite(end)]
+    first = min(ends)
+    span = ((max(ends) - first) or 1.0) * 1.04
+
+    def place(value: float) -> float:
+        return round((value - first) / span * 100, 2) if math.isfinite(value) else 0.0
+
+    bar = sorted((place(0.0), place(chosen.net_value)))
+    return Bullet(
+        start=bar[0],
+        width=round(bar[1] - bar[0], 2),
+        low=place(low),
+        range_width=round(place(high) - place(low), 2),
+        tick=place(other.net_value) if other else None,
+    )
+
+
+def _chosen_status(strategy: Strategy) -> Status:
+    return Status("info", "Recommended") if strategy.net_value > 0 else Status("bad", "Best, not worth it")
 
 
 def _compared(strategy: Strategy, chosen: Strategy | None) -> Status:
@@ -127,7 +171,7 @@ def kpi_rows(chosen: Strategy, charter: Charter) -> tuple[CheckRow, ...]:
 
 
 def _kpi_row(kpi: KpiResult, *, as_share: bool) -> CheckRow:
-    as_share = as_share and kpi.value is not None and 0 <= kpi.value <= 1
+    as_share = as_share and (kpi.value is None or 0 <= kpi.value <= 1)
     status = Status("idle", "Watched")
     if kpi.value is None:
         status = Status("idle", "Not known")
@@ -195,10 +239,14 @@ def event_rows(releases: Sequence[Release]) -> tuple[EventRow, ...]:
 
 def drift_rows(rehearsal: Rehearsal, shown: int = 12) -> tuple[DriftRow, ...]:
     """Return the features that moved, the largest effect in money first; those without an effect by their shift."""
+    labels = {w.start: window_text(w.start, w.end) for s in rehearsal.strategies for w in s.windows}
     worst: dict[str, FeatureDrift] = {}
     for drift in sorted(rehearsal.drift, key=_drift_order):
         worst.setdefault(drift.feature, drift)
-    return tuple(DriftRow(d, round(_within(d.shift) * 100, 1)) for d in list(worst.values())[:shown])
+    return tuple(
+        DriftRow(d, labels.get(d.window, date_text(d.window)), round(_within(d.shift) * 100, 1))
+        for d in list(worst.values())[:shown]
+    )
 
 
 def _drift_order(drift: FeatureDrift) -> tuple[float, float, str, str]:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from trueup.lake.rehearsals import Rehearsal, Release, Strategy, Window
 from trueup.observe.report.answer import compared_strategy
 from trueup.observe.report.charts import ALTERNATIVES, NARROW, WIDE, Frame, Line, Mark, draw, line_chart
-from trueup.observe.report.figures import UNKNOWN, day, money, number, share, short_money, window_text
-
-MATURE = 0.95
-"""From this share of known outcomes on a window counts as confirmed and is drawn solid."""
+from trueup.observe.report.figures import UNKNOWN, axis_money, day, money, number, share, short_money, window_text
+from trueup.observe.report.tables import MATURE
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def value_by_window(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
         legend.append(Entry("mark", "R1, R2 … releases, listed below"))
     frame = Frame(
         _labels(chosen.windows),
-        lambda y: short_money(y, rehearsal.currency),
+        lambda y: axis_money(y, rehearsal.currency),
         zero="Baseline",
         level=(level[0], "Promise") if level else None,
     )
@@ -72,7 +70,7 @@ def value_by_window(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
     return _trend(
         "value",
         f"Value, {noun} by {noun}",
-        f"{chosen.name}" + (f" beside {other.name}" if other else "") + ", against the baseline",
+        f"What {chosen.name}{f' and {other.name}' if other else ''} would have brought against the baseline",
         lines, frame=frame, marks=marks, legend=legend, columns=columns, rows=rows,
     )  # fmt: skip
 
@@ -94,7 +92,7 @@ def value_added_up(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
         )
         legend.append(Entry(colour, strategy.name))
     legend.append(Entry("base", "Baseline"))
-    frame = Frame(_labels(chosen.windows), lambda y: short_money(y, rehearsal.currency), zero="Baseline")
+    frame = Frame(_labels(chosen.windows), lambda y: axis_money(y, rehearsal.currency), zero="Baseline")
     columns = ("Window", *(line.name for line in lines))
     rows = tuple(
         (label, *(money(line.points[i][1], rehearsal.currency) if i < len(line.points) else "" for line in lines))
