@@ -51,7 +51,7 @@ def build_parser() -> Parser:
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
-    _add_guided(train)
+    train.add_argument("--guided", action="store_true", help="guided training, even when the project has a pipeline")
     _add_rehearse(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
     report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")
@@ -92,11 +92,9 @@ def _add_rehearse(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--strategy", action="append", metavar="NAME", help="play only this strategy; may be repeated (default: all)"
     )
-    _add_guided(parser)
-
-
-def _add_guided(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--guided", action="store_true", help="guided training, even when the project has a pipeline")
+    parser.add_argument(
+        "--no-guided", action="store_true", help="do not play guided training beside the project's own pipeline"
+    )
 
 
 def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:

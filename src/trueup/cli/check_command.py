@@ -14,7 +14,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup check`."""
     from dataclasses import asdict
 
-    from trueup.align.digests import charter_digest
+    from trueup.align.document import charter_digest
     from trueup.align.project_file import read_project
     from trueup.cli.charter_words import describe_project
     from trueup.cli.signature import find_signature

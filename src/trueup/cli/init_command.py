@@ -113,6 +113,11 @@ def copy_example(name: str, folder: Path, *, drift: bool = True) -> None:
                 write_whole(folder / file.name, file.read_text(encoding="utf-8"))
 
 
+def example_text(name: str, file: str) -> str:
+    """Return a file of an example as it is in the package."""
+    return files("trueup.cli").joinpath("examples", name, file).read_text(encoding="utf-8")
+
+
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ class CharterChanged(CliError):
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup sign`."""
-    from trueup.align.digests import charter_digest
+    from trueup.align.document import charter_digest
     from trueup.align.project_file import read_project
     from trueup.bundle.signing import ensure_signing_key
     from trueup.cli.signature import sign_charter
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def refuse_changed(rehearsal: Rehearsal, charter: Charter, folder: Path) -> None:
     """Raise `CharterChanged` where another charter was rehearsed; a promise alone is no change."""
-    from trueup.align.digests import charter_digest
+    from trueup.align.document import charter_digest
 
     if rehearsal.charter_digest in {charter_digest(charter), charter_digest(replace(charter, promise=None))}:
         return
@@ -75,7 +75,7 @@ def with_promise(text: str, rehearsal: Rehearsal, rehearsal_digest: str) -> str:
     """Return the project file with what was rehearsed as its only promise; the rest stays as it was written."""
     kept = _PROMISE.sub("\n", text).rstrip("\n") + "\n"
     promise = rehearsal.promise
-    if promise is None:
+    if promise is None or promise["interval"] is None:
         return kept
     low, high = promise["interval"]
     return (

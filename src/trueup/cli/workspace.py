@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trueup.cli.exits import EnvironmentUnfit
+
+if TYPE_CHECKING:
+    from trueup.loop.prepare import Workspace as LoopWorkspace
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,11 @@ class Workspace:
         """Everything Trueup writes for this project."""
         return self.project / ".trueup"
 
-    @property
-    def lake(self) -> Path:
-        """Tables and bundles."""
-        return self.root / "lake"
+    def for_loop(self) -> LoopWorkspace:
+        """Return the part of the workspace that the loop works in."""
+        from trueup.loop.prepare import Workspace as LoopWorkspace
 
-    @property
-    def scratch(self) -> Path:
-        """Files of a running command."""
-        return self.root / "scratch"
+        return LoopWorkspace(self.root)
 
     @property
     def reports(self) -> Path:
@@ -60,7 +60,7 @@ def open_workspace(project: Path) -> Workspace:
     """
     workspace = Workspace(project)
     try:
-        for folder in (workspace.lake, workspace.scratch, workspace.reports):
+        for folder in (workspace.root / "lake", workspace.root / "scratch", workspace.reports):
             folder.mkdir(parents=True, exist_ok=True)
         workspace.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -1,0 +1,77 @@
+"""What is Trueup, in a minute? `trueup demo`: a lender's fraud case from charter to report, computed then and there."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from trueup.cli.console import Console
+from trueup.cli.exits import OK, FolderTaken
+from trueup.cli.init_command import copy_example, example_text, refuse_taken
+from trueup.cli.workspace import open_workspace
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup demo`."""
+    from trueup.align.project_file import read_project
+    from trueup.cli.charter_words import describe_project
+    from trueup.cli.ingest_command import ingest_project
+    from trueup.cli.rehearsal_words import describe_rehearsal
+    from trueup.cli.rehearse_command import rehearse_and_keep
+    from trueup.cli.train_command import describe_training, train_project
+    from trueup.data.ingest import describe
+
+    folder = Path(arguments.folder)
+    prepare_folder(folder)
+    console.note("1/5 A lender's two years of applications, simulated from a seed")
+    copy_example("application-fraud", folder, drift=not arguments.no_drift)
+    project = read_project(folder)
+    for line in describe_project(project):
+        console.note(f"    {line}".rstrip())
+    workspace = open_workspace(folder)
+    console.note("2/5 Ingest: read the data and say what is odd about it")
+    ingested = ingest_project(project, workspace, console)
+    for line in describe(ingested):
+        console.note(f"    {line}")
+    console.note("3/5 Train: choose a model by what it earns with 4 reviews a day, and package it")
+    trained = train_project(project, workspace, console)
+    for line in describe_training(trained):
+        console.note(f"    {line}")
+    console.note("4/5 Rehearse 2024: decide, wait for outcomes, retrain, for several strategies")
+    rehearsal = rehearse_and_keep(project, workspace, console, workers=arguments.workers)
+    console.note("5/5 Done; every number below was computed just now")
+    named = shlex.quote(str(folder))
+    following = [
+        "",
+        f"Report:   {workspace.report_html}",
+        f"Project:  {folder / 'trueup.toml'}",
+        f"Try next: trueup report {named} --open",
+        f"          set cases = 8 in trueup.toml, then: trueup rehearse {named} --workers 2",
+        "          trueup demo --no-drift --folder steady      a world in which retraining is not worth it",
+        f"          trueup sign {named}",
+    ]
+    document = {"project": str(folder), "report": str(workspace.report_html), "rehearsal": rehearsal.as_json()}
+    console.result(document, [*describe_rehearsal(rehearsal), *following])
+    return OK
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make room for the demo: what an earlier demo left is replaced, what a person made or changed is refused."""
+    marker, file = folder / ".trueup" / "demo", folder / "trueup.toml"
+    if marker.exists():
+        if file.exists() and file.read_text(encoding="utf-8") != example_text("application-fraud", "trueup.toml"):
+            raise FolderTaken(
+                f"{file} was changed since the demo wrote it; nothing was touched. Rehearse your version with "
+                f"`trueup rehearse {folder}`, or name another folder: trueup demo --folder NAME",
+                folder=str(folder),
+            )
+        file.unlink(missing_ok=True)
+    elif folder.exists() and any(folder.iterdir()):
+        raise FolderTaken(
+            f"{folder} is not empty and no demo made it; nothing was touched. Name another: trueup demo --folder NAME",
+            folder=str(folder),
+        )
+    refuse_taken(folder)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()

@@ -1,0 +1,122 @@
+"""How does data come in? `trueup ingest`: a source becomes a version of a table, and what is odd about it is said."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.cli.console import Console
+from trueup.cli.exits import CHECK_FAILED, OK, CliError
+from trueup.cli.workspace import Workspace, open_workspace
+from trueup.kernel.errors import Mistake, Mistakes
+
+if TYPE_CHECKING:
+    from trueup.align.charter import Project
+    from trueup.data.ingest import IngestReport
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class VariableUnset(CliError):
+    """A source names an environment variable that has no value."""
+
+    code = "cli.variable-unset"
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup ingest`."""
+    from trueup.align.project_file import read_project
+    from trueup.data.ingest import describe
+
+    project = read_project(Path(arguments.project))
+    workspace = open_workspace(Path(arguments.project))
+    report = ingest_project(project, workspace, console, source=arguments.source)
+    mistakes = column_mistakes(project, {column.name: column.kind for column in report.columns})
+    document = {**report.as_json(), "mistakes": [{"where": m.where, "message": m.message} for m in mistakes]}
+    lines = [*describe(report)]
+    if mistakes:
+        lines += ["", f"The data are in, but the project file does not fit them. {Mistakes(mistakes).message}"]
+    console.result(document, lines)
+    return CHECK_FAILED if mistakes else OK
+
+
+def ingest_project(
+    project: Project, workspace: Workspace, console: Console, *, source: str | None = None
+) -> IngestReport:
+    """Read the project's source, or another, into the project's table."""
+    from trueup.data.ingest import ingest
+    from trueup.loop.prepare import open_tables, table_name
+
+    named = expand_source(source or project.data.source, os.environ)
+    report = ingest(
+        named,
+        tables=open_tables(workspace.for_loop()),
+        name=table_name(project),
+        as_of=time.time_ns() // 1000,
+        case_id=project.data.case_id,
+        base=None if source else workspace.project,
+        progress=lambda done, total: console.progress(done, total, f"reading {Path(named).name}"),
+    )
+    console.end_progress()
+    return report
+
+
+def ensure_ingested(project: Project, workspace: Workspace, console: Console) -> None:
+    """Ingest the project's source where that was never done; else say which version is used.
+
+    Raises
+    ------
+    Mistakes
+        When the project file names columns that the table does not have.
+    """
+    from trueup.loop.prepare import open_tables, table_name
+
+    tables = open_tables(workspace.for_loop())
+    version = tables.find(table_name(project))
+    if version is None:
+        report = ingest_project(project, workspace, console)
+        mistakes = column_mistakes(project, {column.name: column.kind for column in report.columns})
+    else:
+        console.note(f"using {version.id} ({version.rows:,} rows); `trueup ingest` reads the source again")
+        mistakes = column_mistakes(project, dict.fromkeys(tables.schema(table_name(project)).names, ""))
+    if mistakes:
+        raise Mistakes(mistakes)
+
+
+def column_mistakes(project: Project, columns: Mapping[str, str]) -> list[Mistake]:
+    """Return every column that the project file names and the table does not have."""
+    from trueup.align.project_file import check_project_columns
+
+    return check_project_columns(project, list(columns))
+
+
+def expand_source(source: str, variables: Mapping[str, str]) -> str:
+    """Return `source` with each ``${NAME}`` replaced by that environment variable.
+
+    Raises
+    ------
+    VariableUnset
+        When it has no value.
+
+    Examples
+    --------
+    >>> expand_source("${DATA}/a.csv", {"DATA": "/mnt/data"})
+    '/mnt/data/a.csv'
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        value = variables.get(match[1])
+        if not value:
+            raise VariableUnset(
+                f'data.source is "{source}", but the environment variable {match[1]} is not set; '
+                f"set it to the folder that holds the data: export {match[1]}=/path/to/it",
+                variable=match[1],
+            )
+        return value
+
+    return _VARIABLE.sub(value_of, source)

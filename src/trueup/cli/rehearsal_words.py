@@ -1,0 +1,32 @@
+"""What did a rehearsal show, on a terminal?"""
+
+from __future__ import annotations
+
+from trueup.lake.rehearsals import Rehearsal, Strategy
+
+
+def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
+    """Return the strategies as a table, the recommendation, the warnings and what the figures rest on."""
+    span = f"{rehearsal.start[:10]} to {rehearsal.end[:10]}"
+    lines = [
+        f"{rehearsal.title}: {span}, {rehearsal.rows:,} cases, {rehearsal.turns:,} turns",
+        "",
+        f"  {'strategy':<22}{'value':>14}{'90 % interval':>30}{'retrainings cost':>18}{'acted':>9}{'most':>6}",
+    ]
+    lines += [_line(s, rehearsal.currency, chosen=s.name == rehearsal.recommended) for s in rehearsal.strategies]
+    lines += ["", f"Recommended: {rehearsal.recommended}. {rehearsal.reason}"]
+    if rehearsal.warnings:
+        lines += ["", "Worth knowing about the data:"]
+        lines += [f"  [{w.code}] {w.message}" for w in rehearsal.warnings]
+    return [*lines, "", *(f"* {text}" for text in rehearsal.assumptions)]
+
+
+def _line(strategy: Strategy, currency: str, *, chosen: bool) -> str:
+    low, high = strategy.value_interval
+    interval = f"{low:,.0f} to {high:,.0f}"
+    acted = "" if strategy.cases_acted is None else f"{strategy.cases_acted:,}"
+    most = "" if strategy.max_cases_in_period is None else f"{strategy.max_cases_in_period:,}"
+    return (
+        f"{'>' if chosen else ' '} {strategy.name:<22}{f'{strategy.value:,.0f} {currency}':>14}{interval:>30}"
+        f"{strategy.retraining_cost:>18,.0f}{acted:>9}{most:>6}"
+    )
