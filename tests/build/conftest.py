@@ -1,4 +1,4 @@
-"""Small tables whose law is known, for tests of training."""
+"""Small tables whose law is known, and separate processes that tests share, for tests of training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from trueup.build.recipe import Feature, TrainingRows
 from trueup.build.runner import ModelRunner
@@ -21,9 +22,63 @@ FEATURES = (
     Feature("day", "date"),
     Feature("remark", "text"),
 )
+PIPELINE = """
+import numpy as np
+from helpers import HALF
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 
 
-def write_cases(path: Path, rows: int = 600, seed: int = 3) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def make():
+    print("what the project prints")
+    return make_pipeline(SimpleImputer(), LogisticRegression())
+
+
+def named(seed, features):
+    assert seed == 7 and features[0].name == "amount"
+    return make()
+
+
+def check(X):
+    raise KeyError("Miller, 4711")
+
+
+def raising():
+    return make_pipeline(FunctionTransformer(check), LogisticRegression())
+
+
+def near():
+    return make_pipeline(SimpleImputer(), KNeighborsClassifier())
+
+
+def no_probabilities():
+    return make_pipeline(SimpleImputer(), LinearSVC(random_state=0))
+
+
+def number():
+    return 1
+
+
+class Coin:
+    classes_ = np.array([0, 1])
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), np.nan)
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), HALF)
+"""
+CHECK_LINE = 1 + PIPELINE[: PIPELINE.index("raise KeyError")].count("\n")
+
+
+def write_cases(path: Path, rows: int = 600, seed: int = 3) -> NDArray[np.float64]:
     """Write cases of every kind of column and return their outcome, which follows `amount` and `channel`."""
     random = np.random.default_rng(seed)
     amount = random.normal(100, 30, rows)
@@ -39,7 +94,6 @@ def write_cases(path: Path, rows: int = 600, seed: int = 3) -> np.ndarray[tuple[
             "new": random.random(rows) < 0.5,
             "day": pa.array([start + dt.timedelta(hours=i) for i in range(rows)], pa.timestamp("us", "UTC")),
             "remark": [f"remark number {i}" for i in range(rows)],
-            "number_outcome": outcome * 10 + random.normal(0, 1, rows),
         }
     )
     pq.write_table(table, path)
@@ -53,6 +107,22 @@ def cases(tmp_path: Path) -> TrainingRows:
     return TrainingRows(tmp_path / "table.parquet", np.arange(600, dtype=np.int64), outcome)
 
 
+@pytest.fixture(scope="session")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with many pipelines."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pipeline.py").write_text(PIPELINE)
+    (folder / "helpers.py").write_text("HALF = 0.5\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runner(shared_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRunner]:
+    """A runner that many tests share: starting one costs seconds."""
+    with ModelRunner(shared_project, tmp_path_factory.mktemp("scratch")) as shared:
+        yield shared
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """An empty project folder."""
@@ -62,8 +132,8 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_runner(project: Path, tmp_path: Path) -> Iterator[Callable[[str], ModelRunner]]:
-    """Open runners by the name of their scratch folder; close them after the test."""
+def open_runner(project: Path, tmp_path: Path) -> Iterator[Callable[..., ModelRunner]]:
+    """Open runners of `project` by the name of their scratch folder; close them after the test."""
     runners: list[ModelRunner] = []
 
     def start(scratch: str = "scratch") -> ModelRunner:
@@ -71,5 +141,16 @@ def open_runner(project: Path, tmp_path: Path) -> Iterator[Callable[[str], Model
         return runners[-1]
 
     yield start
-    for runner in runners:
-        runner.close()
+    for opened in runners:
+        opened.close()
+
+
+@pytest.fixture
+def in_order() -> Callable[[NDArray[np.float64], NDArray[np.float64]], float]:
+    """Share of pairs of a positive and a negative case that the scores put in order, ties one half."""
+
+    def share(positive: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+        above = scores[positive == 1][:, None] - scores[positive == 0][None, :]
+        return float(np.mean((above > 0) + 0.5 * (above == 0)))
+
+    return share

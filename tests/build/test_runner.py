@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.build.conftest import FEATURES, write_cases
+from tests.build.conftest import CHECK_LINE, FEATURES, write_cases
 
 from trueup.build.errors import (
     BuildError,
@@ -44,17 +44,13 @@ from sklearn.pipeline import make_pipeline
 def make():
     return make_pipeline(SimpleImputer(), LogisticRegression())
 """
+InOrder = Callable[..., float]
 
 
-def in_order(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Share of pairs of a positive and a negative case that the scores put in order."""
-    above = scores[positive == 1][:, None] - scores[positive == 0][None, :]
-    return float(np.mean((above > 0) + 0.5 * (above == 0)))
-
-
-def test_a_fit_learns_what_decides_the_outcome(cases: TrainingRows, open_runner: Open, tmp_path: Path) -> None:
+def test_a_fit_learns_what_decides_the_outcome(
+    cases: TrainingRows, runner: ModelRunner, tmp_path: Path, in_order: InOrder
+) -> None:
     later = write_cases(tmp_path / "later.parquet", seed=4)
-    runner = open_runner()
     scores = runner.predict(runner.fit(BOOSTING, cases), tmp_path / "later.parquet", 0, 600)
     assert scores.shape == (600,)
     assert scores.dtype == np.float64
@@ -62,18 +58,14 @@ def test_a_fit_learns_what_decides_the_outcome(cases: TrainingRows, open_runner:
     assert in_order(later, scores) > 0.8
 
 
-def test_two_fits_in_two_scratch_folders_give_the_same_bytes_of_scores(cases: TrainingRows, open_runner: Open) -> None:
-    for recipe in (
-        BOOSTING,
-        replace(BOOSTING, kind="lightgbm", params=()),
-        replace(BOOSTING, kind="linear", params=()),
-    ):
-        scores = []
-        for scratch in ("one", "two"):
-            runner = open_runner(scratch)
+def test_fits_in_two_processes_give_the_same_bytes_of_scores(cases: TrainingRows, open_runner: Open) -> None:
+    seen = []
+    for scratch in ("one", "two"):
+        runner = open_runner(scratch)
+        for recipe in (BOOSTING, replace(BOOSTING, kind="lightgbm", params=()), Recipe("linear", "binary", FEATURES)):
             model = runner.fit(replace(recipe, calibrate=True), cases)
-            scores.append((model.digest, runner.predict(model, cases.features_path, 0, 600).tobytes()))
-        assert scores[0] == scores[1]
+            seen.append((model.digest, runner.predict(model, cases.features_path, 0, 600).tobytes()))
+    assert seen[:3] == seen[3:]
 
 
 def test_a_repeated_fit_starts_no_process(cases: TrainingRows, open_runner: Open) -> None:
@@ -84,8 +76,7 @@ def test_a_repeated_fit_starts_no_process(cases: TrainingRows, open_runner: Open
 
 
 @pytest.mark.parametrize("change", ["rows", "outcome", "weight", "params", "file"])
-def test_a_fit_is_named_by_everything_that_makes_it(cases: TrainingRows, open_runner: Open, change: str) -> None:
-    runner = open_runner()
+def test_a_fit_is_named_by_everything_that_makes_it(cases: TrainingRows, runner: ModelRunner, change: str) -> None:
     constant = Recipe("constant", "binary", FEATURES)
     before = runner.fit(constant, cases)
     changed, recipe = cases, constant
@@ -102,8 +93,7 @@ def test_a_fit_is_named_by_everything_that_makes_it(cases: TrainingRows, open_ru
     assert runner.fit(recipe, changed).digest != before.digest
 
 
-def test_scores_do_not_depend_on_how_rows_are_asked_for(cases: TrainingRows, open_runner: Open) -> None:
-    runner = open_runner()
+def test_scores_do_not_depend_on_how_rows_are_asked_for(cases: TrainingRows, runner: ModelRunner) -> None:
     model = runner.fit(BOOSTING, cases)
     whole = runner.predict(model, cases.features_path, 0, 600)
     parts = [runner.predict(model, cases.features_path, first, first + 150) for first in range(0, 600, 150)]
@@ -112,74 +102,58 @@ def test_scores_do_not_depend_on_how_rows_are_asked_for(cases: TrainingRows, ope
     assert (runner.predict_rows(model, cases.features_path, some) == whole[some]).all()
 
 
-def test_no_rows_give_no_scores(cases: TrainingRows, open_runner: Open) -> None:
-    runner = open_runner()
+def test_no_rows_give_no_scores(cases: TrainingRows, runner: ModelRunner) -> None:
     assert runner.predict(runner.fit(BOOSTING, cases), cases.features_path, 10, 10).shape == (0,)
 
 
 def test_a_category_unseen_in_training_scores_like_a_missing_one(
-    cases: TrainingRows, open_runner: Open, tmp_path: Path
+    cases: TrainingRows, runner: ModelRunner, tmp_path: Path
 ) -> None:
     table = pq.read_table(cases.features_path)
     for name, value in (("unseen", "fax"), ("missing", None)):
         at = table.column_names.index("channel")
         changed = table.set_column(at, "channel", pa.array([value] * 600, pa.string()))
         pq.write_table(changed, tmp_path / f"{name}.parquet")
-    runner = open_runner()
     for kind in ("gradient_boosting", "lightgbm", "linear"):
         model = runner.fit(Recipe(kind, "binary", FEATURES), cases)
         unseen, missing = (runner.predict(model, tmp_path / f"{n}.parquet", 0, 600) for n in ("unseen", "missing"))
         assert (unseen == missing).all()
 
 
-def test_a_missing_column_is_named(cases: TrainingRows, open_runner: Open) -> None:
+def test_a_missing_column_is_named(cases: TrainingRows, runner: ModelRunner) -> None:
     recipe = Recipe("linear", "binary", (Feature("amont", "number"),))
     with pytest.raises(ColumnMissing, match=r'"amont".*did you mean "amount"'):
-        open_runner().fit(recipe, cases)
+        runner.fit(recipe, cases)
 
 
 @pytest.mark.parametrize("kind", ["gradient_boosting", "lightgbm", "linear"])
-def test_a_constant_label_is_refused_with_its_value(cases: TrainingRows, open_runner: Open, kind: str) -> None:
+def test_a_constant_label_is_refused_with_its_value(cases: TrainingRows, runner: ModelRunner, kind: str) -> None:
     with pytest.raises(LabelConstant, match="600 training rows have the outcome 0"):
-        open_runner().fit(Recipe(kind, "binary", FEATURES), replace(cases, outcome=np.zeros(600)))
+        runner.fit(Recipe(kind, "binary", FEATURES), replace(cases, outcome=np.zeros(600)))
 
 
-def test_no_rows_to_learn_from_is_refused(cases: TrainingRows, open_runner: Open) -> None:
+def test_no_rows_to_learn_from_is_refused(cases: TrainingRows, runner: ModelRunner) -> None:
     with pytest.raises(NoTrainingRows):
-        open_runner().fit(BOOSTING, replace(cases, rows=cases.rows[:0], outcome=cases.outcome[:0]))
+        runner.fit(BOOSTING, replace(cases, rows=cases.rows[:0], outcome=cases.outcome[:0]))
 
 
-def test_the_projects_pipeline_is_fitted(cases: TrainingRows, open_runner: Open, project: Path) -> None:
-    (project / "pipeline.py").write_text(LOGISTIC)
-    runner = open_runner()
+def test_the_projects_pipeline_is_fitted(cases: TrainingRows, runner: ModelRunner, in_order: InOrder) -> None:
     model = runner.fit(NUMBERS, cases)
     assert in_order(cases.outcome, runner.predict(model, cases.features_path, 0, 600)) > 0.7
 
 
-def test_a_pipeline_is_called_with_what_its_parameters_name(
-    cases: TrainingRows, open_runner: Open, project: Path
-) -> None:
-    (project / "pipeline.py").write_text(
-        LOGISTIC.replace("def make():", "def make(features, task, seed):")
-        + "\ndef named(seed, features):\n    assert seed == 7 and features[0].name == 'amount'\n"
-        "    return make(1, 2, 3)\n"
-    )
-    runner = open_runner()
-    runner.fit(NUMBERS, cases)
+def test_a_pipeline_is_called_with_what_its_parameters_name(cases: TrainingRows, runner: ModelRunner) -> None:
     runner.fit(replace(NUMBERS, pipeline="pipeline:named", seed=7), cases)
+    with pytest.raises(PipelineFailed, match=r"AssertionError at pipeline\.py"):
+        runner.fit(replace(NUMBERS, pipeline="pipeline:named", seed=8), cases)
 
 
-def test_another_runner_opens_the_model_of_a_pipeline_with_classes_of_its_own(
-    cases: TrainingRows, open_runner: Open, project: Path
+def test_another_process_opens_a_model_with_classes_of_the_project(
+    cases: TrainingRows, runner: ModelRunner, shared_project: Path, tmp_path: Path
 ) -> None:
-    (project / "helpers.py").write_text("HALF = 0.5\n")
-    (project / "pipeline.py").write_text(
-        "import numpy as np\nfrom helpers import HALF\n\nclass Coin:\n    classes_ = np.array([0, 1])\n"
-        "    def fit(self, X, y):\n        return self\n    def predict(self, X):\n        return np.zeros(len(X))\n"
-        "    def predict_proba(self, X):\n        return np.full((len(X), 2), HALF)\n\ndef make():\n    return Coin()\n"
-    )
-    model = open_runner().fit(PIPELINE, cases)
-    assert open_runner().predict(model, cases.features_path, 0, 3).tolist() == [0.5, 0.5, 0.5]
+    model = runner.fit(replace(PIPELINE, pipeline="pipeline:Coin"), cases)
+    with ModelRunner(shared_project, tmp_path / "other") as other:
+        assert other.predict(model, cases.features_path, 0, 3).tolist() == [0.5, 0.5, 0.5]
 
 
 def test_changed_pipeline_code_is_fitted_again(cases: TrainingRows, open_runner: Open, project: Path) -> None:
@@ -199,17 +173,10 @@ def test_code_of_tests_is_no_part_of_the_code_digest(project: Path) -> None:
     assert code_digest(project) != before
 
 
-def test_a_raising_pipeline_is_blamed_with_type_and_line_and_no_data(
-    cases: TrainingRows, open_runner: Open, project: Path
-) -> None:
-    (project / "pipeline.py").write_text(
-        "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import FunctionTransformer\n"
-        "from sklearn.linear_model import LogisticRegression\n\ndef check(X):\n"
-        "    raise KeyError('Miller, 4711')\n\ndef make():\n"
-        "    return make_pipeline(FunctionTransformer(check), LogisticRegression())\n"
-    )
-    with pytest.raises(PipelineFailed, match=r"KeyError at pipeline.py, line 6 while fitting") as failed:
-        open_runner().fit(NUMBERS, cases)
+def test_a_raising_pipeline_is_blamed_with_type_and_line_and_no_data(cases: TrainingRows, runner: ModelRunner) -> None:
+    where = rf"KeyError at pipeline.py, line {CHECK_LINE} while fitting"
+    with pytest.raises(PipelineFailed, match=where) as failed:
+        runner.fit(replace(NUMBERS, pipeline="pipeline:raising"), cases)
     assert "Miller" not in str(failed.value) + str(failed.value.facts)
     assert "Miller" in Path(str(failed.value.facts["log"])).read_text()
 
@@ -221,74 +188,44 @@ def test_a_syntax_error_is_blamed_with_its_line(cases: TrainingRows, open_runner
 
 
 @pytest.mark.parametrize(
-    ("code", "refusal"),
+    ("pipeline", "refusal", "hint"),
     [
-        (None, (PipelineNotFound, "not in the project folder")),
-        ("def mak():\n    return 1\n", (PipelineNotFound, 'did you mean "mak"')),
-        ("def make():\n    return 1\n", (NotAnEstimator, "returned a int")),
-        (
-            "from sklearn.svm import LinearSVC\ndef make():\n    return LinearSVC(random_state=0)\n",
-            (NoProbabilities, "LinearSVC, which has no predict_proba"),
-        ),
+        ("pipelin:make", PipelineNotFound, 'not in the project folder .did you mean "pipeline.py"'),
+        ("pipeline:mak", PipelineNotFound, 'did you mean "make"'),
+        ("pipeline:number", NotAnEstimator, "returned a int"),
+        ("pipeline:no_probabilities", NoProbabilities, "Pipeline, which has no predict_proba"),
     ],
 )
 def test_a_pipeline_that_cannot_be_used_says_what_to_do(
-    cases: TrainingRows, open_runner: Open, project: Path, code: str | None, refusal: tuple[type[BuildError], str]
+    cases: TrainingRows, runner: ModelRunner, *, pipeline: str, refusal: type[BuildError], hint: str
 ) -> None:
-    if code:
-        (project / "pipeline.py").write_text(code)
-    recipe = replace(NUMBERS, features=(Feature("new", "boolean"),))
-    with pytest.raises(refusal[0], match=refusal[1]):
-        open_runner().fit(recipe, cases)
+    with pytest.raises(refusal, match=hint):
+        runner.fit(replace(NUMBERS, pipeline=pipeline), cases)
 
 
 def test_a_pipeline_without_probabilities_is_used_when_calibrated(
-    cases: TrainingRows, open_runner: Open, project: Path
+    cases: TrainingRows, runner: ModelRunner, in_order: InOrder
 ) -> None:
-    (project / "pipeline.py").write_text(
-        LOGISTIC.replace("LogisticRegression()", "LinearSVC(random_state=0)").replace(
-            "from sklearn.linear_model import LogisticRegression", "from sklearn.svm import LinearSVC"
-        )
-    )
-    runner = open_runner()
-    model = runner.fit(replace(NUMBERS, calibrate=True), cases)
+    model = runner.fit(replace(NUMBERS, pipeline="pipeline:no_probabilities", calibrate=True), cases)
     assert in_order(cases.outcome, runner.predict(model, cases.features_path, 0, 600)) > 0.7
 
 
-def test_scores_that_are_not_numbers_are_refused(cases: TrainingRows, open_runner: Open, project: Path) -> None:
-    (project / "pipeline.py").write_text(
-        "import numpy as np\nclass Bad:\n    def fit(self, X, y):\n        return self\n"
-        "    def predict(self, X):\n        return np.full(len(X), np.nan)\n\ndef make():\n    return Bad()\n"
-    )
-    runner = open_runner()
-    model = runner.fit(replace(PIPELINE, task="regression"), cases)
+def test_scores_that_are_not_numbers_are_refused(cases: TrainingRows, runner: ModelRunner) -> None:
+    model = runner.fit(replace(PIPELINE, task="regression", pipeline="pipeline:Coin"), cases)
     with pytest.raises(ScoresUnusable, match="NaN or infinity for 600 of 600 rows"):
         runner.predict(model, cases.features_path, 0, 600)
 
 
 def test_weights_count_where_the_estimator_takes_them_and_are_noted_where_not(
-    cases: TrainingRows, open_runner: Open, project: Path
+    cases: TrainingRows, runner: ModelRunner
 ) -> None:
-    (project / "pipeline.py").write_text(
-        LOGISTIC + "\nfrom sklearn.neighbors import KNeighborsClassifier\n\ndef near():\n"
-        "    return make_pipeline(SimpleImputer(), KNeighborsClassifier())\n"
-    )
     weighted = replace(cases, weight=np.where(cases.outcome == 1, 10.0, 1.0))
-    runner = open_runner()
     means = [
         runner.predict(runner.fit(NUMBERS, rows), cases.features_path, 0, 600).mean() for rows in (cases, weighted)
     ]
     assert means[1] > means[0] + 0.2
     assert runner.fit(NUMBERS, weighted).notes == ()
     assert "no sample_weight" in runner.fit(replace(NUMBERS, pipeline="pipeline:near"), weighted).notes[0]
-
-
-def test_what_a_pipeline_prints_does_not_disturb_the_answers(
-    cases: TrainingRows, open_runner: Open, project: Path
-) -> None:
-    (project / "pipeline.py").write_text(LOGISTIC.replace("    return", "    print('hello')\n    return"))
-    runner = open_runner()
-    assert runner.predict(runner.fit(NUMBERS, cases), cases.features_path, 0, 600).shape == (600,)
 
 
 def test_a_process_killed_during_a_fit_leaves_nothing_and_the_next_fit_works(
@@ -370,7 +307,7 @@ def test_a_model_that_is_gone_or_damaged_is_named(cases: TrainingRows, open_runn
 
 def test_the_caller_imports_no_scikit_learn_and_opens_no_pickle(cases: TrainingRows, project: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nimport trueup.build.runner\n"
+        "import sys\nfrom pathlib import Path\nimport trueup.build.runner, trueup.build.guided, trueup.build.leakage\n"
         "from trueup.build.recipe import Feature, Recipe, TrainingRows\nimport numpy as np\n"
         f"with trueup.build.runner.ModelRunner(Path({str(project)!r}), Path({str(project / 's')!r})) as runner:\n"
         f"    path = Path({str(cases.features_path)!r})\n"
