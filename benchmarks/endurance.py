@@ -1,0 +1,136 @@
+"""Do the statistics keep their promises over many runs? False alarms, time to find a breach, coverage, cost of a year.
+
+Run ``python benchmarks/endurance.py`` (a minute on one core); ``--runs`` sets how many runs are simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tracemalloc
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.charter import Guard, Limit
+from trueup.kernel.durations import MICROSECONDS_PER_DAY as DAY
+from trueup.kernel.durations import Duration
+from trueup.measure.intervals import resampled_interval
+from trueup.measure.sequential import start_test, watch
+from trueup.observe.drift_cost import count_numbers, drift_costs, record_drift, reference_of_numbers, start_drift
+from trueup.observe.guards import guard_status, record_guard, start_guard
+from trueup.observe.maturity_view import MaturityState, maturity_between, record_maturity
+from trueup.observe.performance import recent_performance, record_final, start_results
+
+Array = NDArray[np.float64]
+LIMIT = 4.0
+
+
+def acted_cases(rng: np.random.Generator, cases: int, *, ratio: float) -> Array:
+    """Return the guard's statistic of acted cases: false alarms count 1, hits minus the limit."""
+    return np.where(rng.random(cases) < ratio / (1 + ratio), 1.0, -LIMIT)
+
+
+def false_alarm_share(runs: int, *, cases: int) -> float:
+    """Return the share of runs exactly at the limit that raise an alarm, watched after every case."""
+    rng = np.random.default_rng(1)
+    return sum(watch(start_test(lowest=LIMIT), acted_cases(rng, cases, ratio=LIMIT)).alarm for _ in range(runs)) / runs
+
+
+def naive_alarm_share(runs: int, *, cases: int) -> float:
+    """Return the same share for a one-sided z-test at 5 %, looked at after every 100 cases."""
+    rng = np.random.default_rng(1)
+    count = np.arange(1, cases + 1)
+    alarms = 0
+    for _ in range(runs):
+        seen = acted_cases(rng, cases, ratio=LIMIT)
+        mean, square = np.cumsum(seen) / count, np.cumsum(seen**2) / count
+        z = mean / np.sqrt(np.maximum(square - mean**2, 1e-12) / count)
+        alarms += bool((z[99::100] > 1.645).any())
+    return alarms / runs
+
+
+def cases_to_find(runs: int, *, ratio: float, healthy: int) -> tuple[float, float]:
+    """Return the share of breaches found within 20,000 cases and the median number of cases that took."""
+    rng = np.random.default_rng(2)
+    found: list[int] = []
+    for _ in range(runs):
+        test = watch(start_test(lowest=LIMIT), acted_cases(rng, healthy, ratio=2.5))
+        test = watch(test, acted_cases(rng, 20_000, ratio=ratio))
+        if test.alarm_at_case is not None and test.alarm_at_case > healthy:
+            found.append(test.alarm_at_case - healthy)
+    return len(found) / runs, float(np.median(found)) if found else float("nan")
+
+
+def coverage(runs: int, *, blocks: int, skewed: bool) -> float:
+    """Return the share of 90 % intervals that cover the expected total."""
+    rng = np.random.default_rng(3)
+    hits = 0
+    for seed in range(runs):
+        values = rng.exponential(1.0, blocks) if skewed else rng.normal(1.0, 1.0, blocks)
+        low, high = resampled_interval(values, draws=1000, seed=seed)
+        hits += low <= blocks <= high
+    return hits / runs
+
+
+def observed_year(*, cases: int, features: int) -> tuple[float, float]:
+    """Return CPU seconds and peak MB of observing a year of `cases` in 365 turns, the data itself not counted."""
+    rng = np.random.default_rng(4)
+    score = rng.beta(1.0, 6.0, cases)
+    outcome, value = (rng.random(cases) < score).astype(np.float64), rng.normal(1.0, 30.0, cases)
+    happened, columns = np.sort(rng.integers(0, 365 * DAY, cases)), rng.normal(size=(features, cases))
+    cut, acted = np.searchsorted(happened, np.arange(366) * DAY), score > 0.35
+    week, first = Duration(7 * DAY), slice(0, max(cases // 10, 1))
+    references = [
+        reference_of_numbers(f"x{i}", column[first], value_per_case=value[first]) for i, column in enumerate(columns)
+    ]
+    guard = start_guard(Guard("false alarms", "", "", Limit("<=", LIMIT), week, "rollback"))
+    drift, results = start_drift(references, keep=week), start_results("binary", keep=Duration(30 * DAY))
+    maturity = MaturityState(keep=400)
+    tracemalloc.start()
+    began = time.process_time()
+    for day in range(365):
+        turn, at = slice(cut[day], cut[day + 1]), (day + 1) * DAY
+        won = outcome[turn] == 1.0
+        guard = record_guard(guard, at, count=acted[turn] & ~won, per=acted[turn] & won)
+        guard_status(guard, at)
+        counts = {r.feature: count_numbers(r, columns[i, turn]) for i, r in enumerate(references)}
+        drift = record_drift(drift, at, counts=counts)
+        drift_costs(drift, at)
+        results = record_final(results, at, prediction=score[turn], outcome=outcome[turn], value=value[turn])
+        recent_performance(results, at)
+        maturity = record_maturity(maturity, happened=happened[turn], settled=happened[turn])
+        maturity_between(maturity, at - 30 * DAY, at)
+    seconds = time.process_time() - began
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    return seconds, peak
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    runs = parser.parse_args().runs
+    cases = 10_000
+    print(f"false alarms at the limit, {runs} runs of {cases} acted cases, watched after every case:")
+    print(f"  always-valid test at 5 %  {false_alarm_share(runs, cases=cases):.1%}")
+    print(f"  z-test at 5 %, looked at after every 100 cases  {naive_alarm_share(runs, cases=cases):.1%}")
+    for ratio in (5.0, 6.0, 9.0):
+        for healthy in (0, 10_000):
+            share, median = cases_to_find(max(runs // 10, 1), ratio=ratio, healthy=healthy)
+            print(
+                f"ratio {ratio:g} against {LIMIT:g} after {healthy} healthy cases: found {share:.0%}, median {median:.0f}"
+            )
+    for blocks in (4, 8, 26, 52):
+        plain, skew = (coverage(runs, blocks=blocks, skewed=skewed) for skewed in (False, True))
+        print(f"90 % interval of a total of {blocks} blocks: normal {plain:.1%}, exponential {skew:.1%} covered")
+    for size in (100_000, 1_000_000):
+        seconds, peak = observed_year(cases=size, features=20)
+        print(
+            f"observing {size} cases, 20 features, 365 turns: {seconds:.2f} CPU s, peak {peak:.1f} MB beside the data"
+        )
+
+
+if __name__ == "__main__":
+    main()
