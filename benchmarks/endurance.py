@@ -119,9 +119,8 @@ def main() -> None:
     for ratio in (5.0, 6.0, 9.0):
         for healthy in (0, 10_000):
             share, median = cases_to_find(max(runs // 10, 1), ratio=ratio, healthy=healthy)
-            print(
-                f"ratio {ratio:g} against {LIMIT:g} after {healthy} healthy cases: found {share:.0%}, median {median:.0f}"
-            )
+            found = f"found {share:.0%}, median {median:.0f} cases"
+            print(f"ratio {ratio:g} against {LIMIT:g} after {healthy} healthy cases: {found}")
     for blocks in (4, 8, 26, 52):
         plain, skew = (coverage(runs, blocks=blocks, skewed=skewed) for skewed in (False, True))
         print(f"90 % interval of a total of {blocks} blocks: normal {plain:.1%}, exponential {skew:.1%} covered")
