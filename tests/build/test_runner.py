@@ -154,6 +154,7 @@ def test_another_process_opens_a_model_with_classes_of_the_project(
     model = runner.fit(replace(PIPELINE, pipeline="pipeline:Coin"), cases)
     with ModelRunner(shared_project, tmp_path / "other") as other:
         assert other.predict(model, cases.features_path, 0, 3).tolist() == [0.5, 0.5, 0.5]
+    assert not (shared_project / "__pycache__").exists()
 
 
 def test_changed_pipeline_code_is_fitted_again(cases: TrainingRows, open_runner: Open, project: Path) -> None:

@@ -31,7 +31,10 @@ from trueup.bundle.features import parse_features
 from trueup.kernel.digests import digest_of
 
 Progress = Callable[[int, int, str], None]
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+    *("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
+)
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 _GRACE_SECONDS = 5.0
 
@@ -252,7 +255,7 @@ class ModelRunner:
         desk = self._open_desk()
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         environment |= {name: str(self._threads) for name in _THREADS}
-        environment |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["PYTHONHASHSEED"] = "0"
         with (desk / "child.log").open("ab") as log:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "trueup.build.runner_child"],

@@ -117,12 +117,16 @@ class ProjectCode:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
+        written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             with self.blamed(f"importing {path.name}"):
                 spec.loader.exec_module(module)
         except BuildError:
             del sys.modules[name]
             raise
+        finally:
+            # libraries may keep their bytecode, but the project's folder stays as it was
+            sys.dont_write_bytecode = written
         return module
 
     def prepare_to_unpickle(self, pipeline: str | None) -> None:
