@@ -25,7 +25,8 @@ from trueup.kernel.expressions import (
     parse_expression,
     to_duckdb,
 )
-from trueup.kernel.rowplan import BadRowValue, evaluate, plan_as_json, plan_from_json
+from trueup.kernel.rowplan import evaluate, plan_as_json, plan_from_json
+from trueup.kernel.rowvalues import BadRowValue
 
 Row = dict[str, Any]
 COLUMNS = {

@@ -18,7 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.expressions import ExpressionError, Kind
-from trueup.kernel.rowplan import Plan, as_number, moment_from_text
+from trueup.kernel.rowplan import Plan
+from trueup.kernel.rowvalues import as_number, moment_from_text
 
 FUNCTIONS = (
     "abs",

@@ -16,36 +16,16 @@ results.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
-from trueup.kernel.errors import TrueupError
+from trueup.kernel import rowvalues
+from trueup.kernel.rowvalues import BadRowValue
 
 Plan = tuple[Any, ...]
 Row = Mapping[str, object]
 RowFunction = Callable[[Row], Any]
-
-_MICROSECOND = dt.timedelta(microseconds=1)
-_UNIT_MICROSECONDS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
-_NUMBER = re.compile(
-    r"[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)([eE][+-]?\d+)?|[+-]?(inf|infinity)", re.IGNORECASE
-)
-_MOMENT = re.compile(
-    r"\s*(\d{4})([-/])(\d{1,2})\2(\d{1,2})"
-    r"(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d+))?)?)?(Z|[+-]\d\d(?::?\d\d)?)?\s*"
-)
-_TRUE = frozenset({"true", "t", "yes", "y", "1"})
-_FALSE = frozenset({"false", "f", "no", "n", "0"})
-
-
-class BadRowValue(TrueupError):
-    """A row holds a value of a kind that its place in an expression cannot use."""
-
-    code = "kernel.bad-row-value"
 
 
 def evaluate(plan: Plan, row: Row) -> object:
@@ -96,269 +76,6 @@ def plan_from_json(document: Sequence[Any]) -> Plan:
     return plan
 
 
-def moment_from_text(text: str) -> dt.datetime | None:
-    """Return the moment of ISO text in UTC; None when it is no moment.
-
-    Raises
-    ------
-    BadRowValue
-        If the text has an offset other than UTC: expressions know only UTC.
-    """
-    match = _MOMENT.fullmatch(text)
-    if match is None:
-        return None
-    year, _, month, day, hour, minute, second, fraction, offset = match.groups()
-    if offset not in (None, "Z") and offset.strip("+-0:"):
-        raise BadRowValue("a moment with an offset cannot be used in an expression; convert it to UTC first")
-    micro = int(((fraction or "") + "000000")[:6])
-    try:
-        return dt.datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro)
-    except ValueError:
-        return None
-
-
-# --- what a value is, in the kind that its place asks for
-
-
-def as_number(value: object) -> float | None:
-    """Return `value` as a number; None for NULL, NaN and text that is no number."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        text = value.strip(" \t\n\v\f\r")
-        return float(text) if _NUMBER.fullmatch(text) else None
-    if not hasattr(value, "__float__"):
-        return None
-    number = float(value)
-    return None if math.isnan(number) else number
-
-
-def as_boolean(value: object) -> bool | None:
-    """Return `value` as true or false; numbers are true unless 0, text is true for yes, true, t, y, 1."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        word = value.lower()
-        return True if word in _TRUE else False if word in _FALSE else None
-    number = as_number(value)
-    return None if number is None else number != 0
-
-
-def as_text(value: object) -> str | None:
-    """Return `value` as text, written as a table would."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dt.datetime):
-        moment = _utc(value)
-        return moment.isoformat(" ").rstrip("0") if moment.microsecond else moment.isoformat(" ")
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, float):
-        return None if math.isnan(value) else repr(float(value))
-    return str(value)
-
-
-def as_moment(value: object) -> dt.datetime | None:
-    """Return `value` as a UTC `datetime` without zone."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return moment_from_text(value)
-    if isinstance(value, dt.datetime):
-        return _utc(value)
-    if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day)  # moments here have no zone: all are UTC
-    return None
-
-
-def _as_it_is(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _utc(value: dt.datetime) -> dt.datetime:
-    return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "number": as_number,
-    "boolean": as_boolean,
-    "text": as_text,
-    "moment": as_moment,
-    "any": _as_it_is,
-    "integer": lambda value: _whole(as_number(value)),
-    "date": lambda value: _midnight(as_moment(value)),
-}
-
-
-def _whole(number: float | None) -> float | None:
-    return number if number is None or math.isinf(number) else float(round(number))
-
-
-def _midnight(moment: dt.datetime | None) -> dt.datetime | None:
-    return None if moment is None else moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-# --- arithmetic
-
-
-def _add(left: float, right: float) -> float:
-    return left + right
-
-
-def _subtract(left: float, right: float) -> float:
-    return left - right
-
-
-def _multiply(left: float, right: float) -> float:
-    return left * right
-
-
-def _divide(left: float, right: float) -> float | None:
-    return None if right == 0 else left / right
-
-
-def _remainder(left: float, right: float) -> float | None:
-    return None if right == 0 or math.isinf(left) else math.fmod(left, right)
-
-
-def _power(base: float, exponent: float) -> float | None:
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
-    except ValueError:  # C gives an infinity for a power of zero, NaN for a root of a negative number
-        if base != 0:
-            return None
-        return math.copysign(math.inf, base) if exponent % 2 == 1 else math.inf
-
-
-def _exp(number: float) -> float:
-    try:
-        return math.exp(number)
-    except OverflowError:
-        return math.inf
-
-
-def _floor(number: float) -> float:
-    return number if math.isinf(number) else float(math.floor(number))
-
-
-def _ceil(number: float) -> float:
-    return number if math.isinf(number) else float(math.ceil(number))
-
-
-def _half_away_from_zero(number: float) -> float:
-    whole = math.trunc(number)
-    return float(whole + math.copysign(1, number)) if abs(number - whole) >= 0.5 else float(whole)
-
-
-def _round(number: float, digits: int) -> float:
-    """Round as a table does: half away from zero, after scaling by a power of ten."""
-    scale = 10.0 ** abs(digits)
-    scaled = number * scale if digits >= 0 else number / scale
-    if math.isinf(scaled):
-        return number
-    rounded = _half_away_from_zero(scaled)
-    return rounded / scale if digits >= 0 else rounded * scale
-
-
-def _lower(text: str) -> str:
-    return "".join(letter.lower()[0] for letter in text)
-
-
-def _upper(text: str) -> str:
-    return "".join(_upper_letter(letter) for letter in text)
-
-
-def _upper_letter(letter: str) -> str:
-    for candidate in (letter.upper(), letter.title()):
-        if len(candidate) == 1:
-            return candidate
-    return "ẞ" if letter == "ß" else letter
-
-
-# --- moments
-
-
-def _shift(moment: dt.datetime, amount: float, unit: str) -> dt.datetime | None:
-    try:
-        if unit == "month":
-            return _shift_months(moment, math.trunc(amount))
-        return moment + dt.timedelta(microseconds=int(_half_away_from_zero(amount * _UNIT_MICROSECONDS[unit])))
-    except (OverflowError, ValueError):
-        return None
-
-
-def _shift_months(moment: dt.datetime, months: int) -> dt.datetime:
-    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
-    next_year, next_month = divmod(year * 12 + month + 1, 12)
-    last_day = (
-        31 if year == dt.MAXYEAR and month == 11 else (dt.date(next_year, next_month + 1, 1) - dt.timedelta(1)).day
-    )
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, last_day))
-
-
-def _date_diff(start: dt.datetime, end: dt.datetime, unit: str) -> float:
-    if unit == "year":
-        return float(end.year - start.year)
-    if unit == "month":
-        return float((end.year - start.year) * 12 + end.month - start.month)
-    length = _UNIT_MICROSECONDS[unit]
-    origin = dt.datetime(1970, 1, 1)
-    return float((end - origin) // _MICROSECOND // length - (start - origin) // _MICROSECOND // length)
-
-
-def _make_date(year: float, month: float, day: float) -> dt.datetime | None:
-    try:
-        return dt.datetime(math.trunc(year), math.trunc(month), math.trunc(day))
-    except (OverflowError, ValueError):
-        return None
-
-
-_PARTS: dict[str, Callable[[dt.datetime], int]] = {
-    "year": lambda moment: moment.year,
-    "month": lambda moment: moment.month,
-    "day": lambda moment: moment.day,
-    "hour": lambda moment: moment.hour,
-    "dayofweek": lambda moment: moment.isoweekday() % 7,
-}
-
-# --- comparisons
-
-
-def _same_family(left: Any, right: Any) -> tuple[Any, Any]:
-    """Return two values of a comparison whose kind only the row tells."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left, right
-    if isinstance(left, dt.date) and isinstance(right, dt.date):
-        return as_moment(left), as_moment(right)
-    if isinstance(left, int) and isinstance(right, int):
-        return left, right
-    if isinstance(left, Decimal) and isinstance(right, Decimal):
-        return left, right
-    if isinstance(left, (str, dt.date)) or isinstance(right, (str, dt.date)):
-        kinds = f"a {type(left).__name__} with a {type(right).__name__}"
-        raise BadRowValue(f"an expression compares {kinds}; write a CAST that makes both the same")
-    return as_number(left), as_number(right)
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda left, right: left == right,
-    "<>": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
-
-
-def _like_pattern(pattern: str) -> re.Pattern[str]:
-    parts = {"%": ".*", "_": "."}
-    return re.compile("".join(parts.get(letter, re.escape(letter)) for letter in pattern), re.DOTALL)
-
-
 # --- from plan to function
 
 
@@ -368,7 +85,7 @@ def _constant(*value: object) -> RowFunction:
 
 
 def _column(name: str, kind: str) -> RowFunction:
-    read = _READERS[kind]
+    read = rowvalues.READERS[kind]
     return lambda row: read(row.get(name))
 
 
@@ -377,16 +94,41 @@ def _strict(function: Callable[..., Any], *fixed: object) -> Callable[..., RowFu
 
     def build(*plans: Plan) -> RowFunction:
         parts = [compile_plan(plan) for plan in plans]
+        if len(parts) == 1:
+            return _of_one(function, parts[0], fixed)
+        if len(parts) == 2:
+            return _of_two(function, (parts[0], parts[1]), fixed)
 
         def run(row: Row) -> Any:
             values = [part(row) for part in parts]
-            if any(value is None for value in values):
-                return None
-            return _as_it_is(function(*values, *fixed))
+            return None if any(value is None for value in values) else rowvalues.as_it_is(function(*values, *fixed))
 
         return run
 
     return build
+
+
+def _of_one(function: Callable[..., Any], part: RowFunction, fixed: tuple[object, ...]) -> RowFunction:
+    def run(row: Row) -> Any:
+        value = part(row)
+        return None if value is None else rowvalues.as_it_is(function(value, *fixed))
+
+    return run
+
+
+def _of_two(
+    function: Callable[..., Any], parts: tuple[RowFunction, RowFunction], fixed: tuple[object, ...]
+) -> RowFunction:
+    first, second = parts
+
+    def run(row: Row) -> Any:
+        left = first(row)
+        if left is None:
+            return None
+        right = second(row)
+        return None if right is None else rowvalues.as_it_is(function(left, right, *fixed))
+
+    return run
 
 
 def _and(*plans: Plan) -> RowFunction:
@@ -437,7 +179,7 @@ def _in(value: Plan, *members: Plan) -> RowFunction:
 
 
 def _like(value: Plan, pattern: str) -> RowFunction:
-    expression = _like_pattern(pattern)
+    expression = rowvalues.like_pattern(pattern)
     return _strict(lambda text: expression.fullmatch(text) is not None)(value)
 
 
@@ -491,17 +233,17 @@ def _extreme(choose: Callable[[Any], Any]) -> Callable[..., RowFunction]:
 
 
 def _cast(kind: str, plan: Plan) -> RowFunction:
-    read, part = _READERS[kind], compile_plan(plan)
+    read, part = rowvalues.READERS[kind], compile_plan(plan)
     return lambda row: read(part(row))
 
 
 def _compare_any(operator: str, left: Plan, right: Plan) -> RowFunction:
-    compare = _COMPARISONS[operator]
-    return _strict(lambda a, b: compare(*_same_family(a, b)))(left, right)
+    compare = rowvalues.COMPARISONS[operator]
+    return _strict(lambda a, b: compare(*rowvalues.comparable(a, b)))(left, right)
 
 
 def _moment_constant(text: str) -> RowFunction:
-    return _constant(moment_from_text(text))
+    return _constant(rowvalues.moment_from_text(text))
 
 
 _BUILDERS: dict[str, Callable[..., RowFunction]] = {
@@ -512,13 +254,13 @@ _BUILDERS: dict[str, Callable[..., RowFunction]] = {
     "moment": _moment_constant,
     "column": _column,
     "cast": _cast,
-    "+": _strict(_add),
-    "-": _strict(_subtract),
-    "*": _strict(_multiply),
-    "/": _strict(_divide),
-    "%": _strict(_remainder),
+    "+": _strict(rowvalues.add),
+    "-": _strict(rowvalues.subtract),
+    "*": _strict(rowvalues.multiply),
+    "/": _strict(rowvalues.divide),
+    "%": _strict(rowvalues.remainder),
     "negative": _strict(lambda number: -number),
-    **{sign: _strict(compare) for sign, compare in _COMPARISONS.items()},
+    **{sign: _strict(compare) for sign, compare in rowvalues.COMPARISONS.items()},
     "compare": _compare_any,
     "and": _and,
     "or": _or,
@@ -533,18 +275,18 @@ _BUILDERS: dict[str, Callable[..., RowFunction]] = {
     "greatest": _extreme(max),
     "least": _extreme(min),
     "abs": _strict(abs),
-    "floor": _strict(_floor),
-    "ceil": _strict(_ceil),
+    "floor": _strict(rowvalues.floor),
+    "ceil": _strict(rowvalues.ceiling),
     "sqrt": _strict(lambda number: math.sqrt(number) if number >= 0 else None),
     "ln": _strict(lambda number: math.log(number) if number > 0 else None),
-    "exp": _strict(_exp),
-    "power": _strict(_power),
-    "round": lambda plan, digits: _strict(_round, digits)(plan),
+    "exp": _strict(rowvalues.exponential),
+    "power": _strict(rowvalues.power),
+    "round": lambda plan, digits: _strict(rowvalues.round_half_away, digits)(plan),
     "length": _strict(lambda text: float(len(text))),
-    "lower": _strict(_lower),
-    "upper": _strict(_upper),
-    "shift": lambda unit, moment, amount: _strict(_shift, unit)(moment, amount),
-    "date_diff": lambda unit, start, end: _strict(_date_diff, unit)(start, end),
-    "make_date": _strict(_make_date),
-    "part": lambda name, moment: _strict(lambda seen: float(_PARTS[name](seen)))(moment),
+    "lower": _strict(rowvalues.lower_case),
+    "upper": _strict(rowvalues.upper_case),
+    "shift": lambda unit, moment, amount: _strict(rowvalues.shift, unit)(moment, amount),
+    "date_diff": lambda unit, start, end: _strict(rowvalues.date_difference, unit)(start, end),
+    "make_date": _strict(rowvalues.make_date),
+    "part": lambda name, moment: _strict(lambda seen: float(rowvalues.PARTS[name](seen)))(moment),
 }
