@@ -222,8 +222,8 @@ def rides() -> Rehearsal:
         description="Refitted every month on the last 90 days",
         value=41_000.0,
         value_interval=(36_500.0, 45_800.0),
-        retraining_cost=60.0,
-        net_value=40_940.0,
+        retraining_cost=50.0,
+        net_value=40_950.0,
         releases=releases_of(6),
         windows=windows_of((6_100, 6_600, 7_050, 7_000, 7_150, 7_100), auc=None, mae=41.0),
     )

@@ -167,7 +167,9 @@ def _work(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
         known = sum(w.rows * w.label_maturity for w in chosen.windows) / rows if rows else None
         return (
             Figure("Cases predicted", figures.count(rehearsal.rows), "", f"{figures.count(rehearsal.turns)} turns"),
-            Figure("Outcomes in", figures.share(known), "", "The rest was not final at the end"),
+            Figure(
+                "Outcomes in", figures.share(known), "", "All final" if known == 1 else "The rest was open at the end"
+            ),
         )
     capacity = rehearsal.capacity or {}
     per = str(capacity.get("per", "period"))
