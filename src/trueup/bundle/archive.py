@@ -68,8 +68,10 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path]) -
         raise BadArchive(f"there is no archive {archive}", path=str(archive))
     with partial_folder(into) as work:
         try:
-            with tarfile.open(archive, mode="r:gz") as packed:
-                _unpack(packed, work)
+            with gzip.open(archive) as squeezed:
+                with tarfile.open(fileobj=squeezed, mode="r:") as packed:
+                    _unpack(packed, work)
+                _read_to_the_end(squeezed)
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadArchive(f"{archive.name} is refused: it is damaged, or no archive of a bundle") from error
         manifest = verify_bundle(work, trusted_keys=trusted_keys)
@@ -95,6 +97,17 @@ def _unpack(packed: tarfile.TarFile, folder: Path) -> None:
         with source, target.open("xb") as file:
             while chunk := source.read(_CHUNK):
                 file.write(chunk)
+
+
+def _read_to_the_end(squeezed: gzip.GzipFile) -> None:
+    """Read what follows the last file, so that the check sum at the end is compared; only padding is allowed."""
+    for _ in range(_CHUNK // tarfile.RECORDSIZE):
+        padding = squeezed.read(tarfile.RECORDSIZE)
+        if not padding:
+            return
+        if padding.strip(b"\0"):
+            break
+    raise BadArchive("the archive is refused: something follows its last file")
 
 
 def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_REAL_ROWS = 2_000
 MOST_EDGE_ROWS = 500
+MOST_VALUES = 1_000_000
+"""Values in all golden rows together, so that a table of 10,000 columns does not make a bundle of a gigabyte."""
 LARGEST = 1.7976931348623157e308
 SMALLEST = 5e-324
 JUST_BELOW_ONE = 1 - 2**-53
@@ -59,14 +62,15 @@ class Replay:
 def make_golden_requests(table: pa.Table, features: Sequence[FeatureSpec], *, edge: bool = True) -> tuple[str, ...]:
     """Return requests from rows of `table`, evenly spaced, followed by the rows at which converters are known to fail.
 
-    Edge rows change one feature at a time (in the first 500 rows' worth of features), then all at once: missing,
-    unknown category, fractional or negative code, huge, tiny, ``1 - 2**-53``.
+    Edge rows change one feature at a time (as many features as 500 rows allow), then all at once: missing, unknown
+    category, fractional or negative code, huge, tiny, ``1 - 2**-53``. Wide tables give fewer rows, at least 20.
     """
-    count = min(table.num_rows, MOST_REAL_ROWS)
+    most = max(20, MOST_VALUES // max(1, len(features)) // 2)
+    count = min(table.num_rows, MOST_REAL_ROWS, most)
     places = np.linspace(0, table.num_rows - 1, count).astype(np.int64) if count else np.array([], np.int64)
     rows = _json_rows(table.take(places), features)
     base = rows[0] if rows else dict.fromkeys(f.name for f in features)
-    edges = [*_single_edges(base, features), *_joint_edges(features)] if edge else []
+    edges = [*_single_edges(base, features, most=min(MOST_EDGE_ROWS, most)), *_joint_edges(features)] if edge else []
     return tuple(canonical_json(row) for row in [*rows, *edges])
 
 
@@ -161,9 +165,9 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _single_edges(base: dict[str, Any], features: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
-    changed = [{**base, f.name: value} for f in features[:MOST_EDGE_ROWS] for value in _EDGES[f.kind]]
-    return changed[:MOST_EDGE_ROWS]
+def _single_edges(base: dict[str, Any], features: Sequence[FeatureSpec], *, most: int) -> list[dict[str, Any]]:
+    changes = ((f.name, value) for f in features for value in _EDGES[f.kind])
+    return [{**base, name: value} for name, value in islice(changes, most)]
 
 
 def _joint_edges(features: Sequence[FeatureSpec]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,109 @@
+"""Real estimators score in their own process exactly as they did where they were trained."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
+
+from trueup.bundle.features import FeatureSpec
+from trueup.bundle.frames import learn_features, prepare_frame
+from trueup.bundle.golden import make_golden_requests
+from trueup.bundle.loading import open_bundle
+from trueup.bundle.package import BundleContents, package
+
+NAMED = [FeatureSpec("amount", "number"), FeatureSpec("broker", "category"), FeatureSpec("open", "boolean")]
+
+
+def rows(count: int) -> pa.Table:
+    random = np.random.default_rng(7)
+    return pa.table(
+        {
+            "amount": random.lognormal(3, 2, count),
+            "broker": random.choice(["a", "b", "c"], count),
+            "open": random.random(count) < 0.5,
+        }
+    )
+
+
+def boosted(frame: Any, outcome: NDArray[np.float64]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(max_iter=3, random_state=0).fit(frame, outcome)
+
+
+def boosted_regression(frame: Any, outcome: NDArray[np.float64]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(max_iter=3, random_state=0).fit(frame, outcome)
+
+
+def lightgbm(frame: Any, outcome: NDArray[np.float64]) -> Any:
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(n_estimators=3, random_state=0, verbose=-1, num_threads=1).fit(frame, outcome)
+
+
+def linear_that_refuses_missing_values(frame: Any, outcome: NDArray[np.float64]) -> Any:
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    columns = make_column_transformer((OneHotEncoder(), ["broker"]), ("passthrough", ["amount"]))
+    return make_pipeline(columns, LogisticRegression()).fit(frame, outcome)
+
+
+@pytest.mark.parametrize(
+    ("fit", "task", "classes"),
+    [
+        (boosted, "multiclass", ("a", "b", "c", "never met")),
+        (boosted_regression, "regression", ()),
+        (lightgbm, "binary", ("no", "yes")),
+        (linear_that_refuses_missing_values, "binary", ("no", "yes")),
+    ],
+)
+def test_a_packaged_estimator_gives_the_same_bits(  # noqa: PLR0917 - a fixture is no parameter of a caller
+    contents: BundleContents,
+    signing_key: Path,
+    trusted: list[Path],
+    tmp_path: Path,
+    fit: Callable[[Any, NDArray[np.float64]], Any],
+    task: str,
+    classes: tuple[str, ...],
+) -> None:
+    table = rows(400)
+    features = tuple(learn_features(table, NAMED))
+    outcome = np.arange(400.0) % (3 if task == "multiclass" else 2)
+    frame = prepare_frame(table, features)
+    with threadpool_limits(1):
+        model = fit(frame, outcome)
+        expected = model.predict(frame) if task == "regression" else model.predict_proba(frame)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
+    shipped = replace(
+        contents,
+        task=task,
+        classes=classes,
+        features=features,
+        model_path=tmp_path / "model.pickle",
+        golden_requests=make_golden_requests(table.slice(0, 50), features),
+        code={},
+    )
+
+    reference = package(shipped, into=tmp_path / "bundles", signing_key=signing_key)
+    with open_bundle(reference.path, trusted_keys=trusted) as opened:
+        scores = opened.score_table(table)
+
+    if task == "binary":
+        expected = expected[:, 1]
+    if task == "multiclass":
+        expected = np.column_stack([expected, np.zeros(400)])
+    assert np.array_equal(scores, expected)
