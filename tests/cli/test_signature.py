@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from trueup.bundle.signing import ensure_signing_key
-from trueup.cli.signature import FILE, find_signature, sign_charter
+from trueup.align.signoff import local_key, sign_charter
+from trueup.cli.signature import FILE, find_signature, keep_signature
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 
 
 @pytest.fixture
 def signed(tmp_path: Path) -> Path:
-    key = ensure_signing_key(tmp_path / "signing.pem")
-    sign_charter(tmp_path, DIGEST, signed_by="head@example.com", private_key=key)
+    key = local_key(tmp_path / "charter.key")
+    keep_signature(tmp_path, sign_charter(DIGEST, key, signer="head@example.com", signed_at=0))
     return tmp_path
 
 
 def test_a_signature_is_found_for_its_charter(signed: Path) -> None:
     found = find_signature(signed, DIGEST)
     assert found is not None
-    assert (found.signed_by, found.kind) == ("head@example.com", "self-signed")
+    assert (found.signer, found.kind) == ("head@example.com", "self-signed")
 
 
 def test_another_charter_is_not_signed(signed: Path) -> None:
@@ -34,7 +34,7 @@ def test_without_a_file_nothing_is_signed(tmp_path: Path) -> None:
     assert find_signature(tmp_path, DIGEST) is None
 
 
-@pytest.mark.parametrize(("field", "value"), [("charter_digest", OTHER), ("signed_by", "thief@example.com")])
+@pytest.mark.parametrize(("field", "value"), [("charter_digest", OTHER), ("signer", "thief@example.com")])
 def test_a_changed_signature_does_not_hold(signed: Path, field: str, value: str) -> None:
     document = json.loads((signed / FILE).read_text())
     (signed / FILE).write_text(json.dumps({**document, field: value}))

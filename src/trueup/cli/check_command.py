@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from trueup.cli.console import Console
 from trueup.cli.exits import CHECK_FAILED, OK
+from trueup.cli.workspace import project_folder
 from trueup.kernel.errors import Mistakes
 
 
@@ -19,13 +19,14 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.cli.charter_words import describe_project
     from trueup.cli.signature import find_signature
 
+    folder = project_folder(arguments.project)
     try:
-        project = read_project(Path(arguments.project))
+        project = read_project(folder)
     except Mistakes as mistakes:
         console.error(mistakes.code, mistakes.message, mistakes.facts)
         return CHECK_FAILED
     digest = charter_digest(project.charter)
-    signature = find_signature(Path(arguments.project), digest)
+    signature = find_signature(folder, digest)
     document = {
         "ok": True,
         "project": project.name,
@@ -33,8 +34,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         "task": project.task,
         "charter_digest": digest,
         "charter": asdict(project.charter),
-        "signed_by": signature.signed_by if signature else None,
+        "signed_by": signature.signer if signature else None,
     }
-    state = f"self-signed by {signature.signed_by}" if signature else "not signed"
+    state = f"self-signed by {signature.signer}" if signature else "not signed"
     console.result(document, [*describe_project(project), "", f"In order. Charter {digest[:12]}, {state}."])
     return OK

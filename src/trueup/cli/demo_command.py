@@ -9,7 +9,7 @@ from pathlib import Path
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, FolderTaken
 from trueup.cli.init_command import copy_example, example_text, refuse_taken
-from trueup.cli.workspace import open_workspace
+from trueup.cli.workspace import open_workspace, project_folder
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -24,6 +24,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     folder = Path(arguments.folder)
     prepare_folder(folder)
+    named, folder = shlex.quote(str(folder)), project_folder(arguments.folder)
     console.note("1/5 A lender's two years of applications, simulated from a seed")
     copy_example("application-fraud", folder, drift=not arguments.no_drift)
     project = read_project(folder)
@@ -41,7 +42,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     console.note("4/5 Rehearse 2024: decide, wait for outcomes, retrain, for several strategies")
     rehearsal = rehearse_and_keep(project, workspace, console, workers=arguments.workers)
     console.note("5/5 Done; every number below was computed just now")
-    named = shlex.quote(str(folder))
     following = [
         "",
         f"Report:   {workspace.report_html}",

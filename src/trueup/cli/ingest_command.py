@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
 from trueup.cli.exits import CHECK_FAILED, OK, CliError
-from trueup.cli.workspace import Workspace, open_workspace
+from trueup.cli.workspace import Workspace, open_workspace, project_folder
 from trueup.kernel.errors import Mistake, Mistakes
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.align.project_file import read_project
     from trueup.data.ingest import describe
 
-    project = read_project(Path(arguments.project))
-    workspace = open_workspace(Path(arguments.project))
+    folder = project_folder(arguments.project)
+    project = read_project(folder)
+    workspace = open_workspace(folder)
     report = ingest_project(project, workspace, console, source=arguments.source)
     mistakes = column_mistakes(project, {column.name: column.kind for column in report.columns})
     document = {**report.as_json(), "mistakes": [{"where": m.where, "message": m.message} for m in mistakes]}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
 from trueup.cli.exits import OK
 from trueup.cli.rehearsal_words import describe_rehearsal
 from trueup.cli.report_command import write_report
-from trueup.cli.workspace import Workspace, open_workspace, write_whole
+from trueup.cli.workspace import Workspace, open_workspace, project_folder, write_whole
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
@@ -23,8 +22,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.align.project_file import read_project
     from trueup.cli.ingest_command import ensure_ingested
 
-    project = read_project(Path(arguments.project))
-    workspace = open_workspace(Path(arguments.project))
+    folder = project_folder(arguments.project)
+    project = read_project(folder)
+    workspace = open_workspace(folder)
     ensure_ingested(project, workspace, console)
     rehearsal = rehearse_and_keep(
         project,

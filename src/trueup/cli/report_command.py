@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, NotRehearsedYet
-from trueup.cli.workspace import Workspace, write_whole
+from trueup.cli.workspace import Workspace, project_folder, write_whole
 
 if TYPE_CHECKING:
     from trueup.align.charter import Charter
@@ -20,8 +20,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup report`."""
     from trueup.align.project_file import read_project
 
-    project = read_project(Path(arguments.project))
-    workspace = Workspace(Path(arguments.project))
+    folder = project_folder(arguments.project)
+    project = read_project(folder)
+    workspace = Workspace(folder)
     rehearsal = last_rehearsal(workspace)
     path = Path(arguments.output) if arguments.output else workspace.report_html
     write_report(path, rehearsal, project.charter)

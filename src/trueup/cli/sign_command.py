@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, CliError
 from trueup.cli.report_command import last_rehearsal
-from trueup.cli.workspace import Workspace, open_workspace, write_whole
+from trueup.cli.workspace import Workspace, open_workspace, project_folder, write_whole
 
 if TYPE_CHECKING:
     from trueup.align.charter import Charter
@@ -30,27 +31,29 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup sign`."""
     from trueup.align.document import charter_digest
     from trueup.align.project_file import read_project
-    from trueup.bundle.signing import ensure_signing_key
-    from trueup.cli.signature import sign_charter
+    from trueup.align.signoff import local_key, sign_charter
+    from trueup.cli.signature import keep_signature
     from trueup.kernel.digests import digest_of
 
-    folder = Path(arguments.project)
+    folder = project_folder(arguments.project)
     charter = read_project(folder).charter
     rehearsal = last_rehearsal(Workspace(folder))
     refuse_changed(rehearsal, charter, folder)
-    key = ensure_signing_key(open_workspace(folder).keys / "signing.pem")
+    key = local_key(open_workspace(folder).keys / "charter.key")
     file = folder / "trueup.toml"
     text = with_promise(file.read_text(encoding="utf-8"), rehearsal, digest_of(rehearsal.as_json()))
     write_whole(file, text)
     digest = charter_digest(read_project(folder).charter)
-    signature = sign_charter(folder, digest, signed_by=arguments.by or charter.sponsor, private_key=key)
+    now = time.time_ns() // 1000
+    signature = sign_charter(digest, key, signer=arguments.by or charter.sponsor, signed_at=now)
+    keep_signature(folder, signature)
     document = {
         "charter_digest": digest,
-        "signed_by": signature.signed_by,
+        "signed_by": signature.signer,
         "kind": signature.kind,
         "promise": rehearsal.promise,
     }
-    lines = [f"Charter {digest[:12]} signed by {signature.signed_by} (self-signed, with this machine's key)."]
+    lines = [f"Charter {digest[:12]} signed by {signature.signer} (self-signed, with this machine's key)."]
     if rehearsal.promise:
         promise = rehearsal.promise
         lines.append(f"Promise: {promise['value']:,.0f} {charter.currency} a {promise['per']}, as rehearsed.")

@@ -50,6 +50,11 @@ class Workspace:
         return self.reports / "report.html"
 
 
+def project_folder(named: str) -> Path:
+    """Return the absolute path of a project, since work goes on in processes elsewhere."""
+    return Path(named).resolve()
+
+
 def open_workspace(project: Path) -> Workspace:
     """Return the working folders of a project, made where they are missing.
 
