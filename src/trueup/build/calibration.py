@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 _EDGE = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClassMap:
     """The map of one class: a line in log-odds (sigmoid), or steps (isotonic)."""
 
@@ -32,7 +32,7 @@ class ClassMap:
         return 1.0 / (1.0 + np.exp(-np.clip(self.slope * log_odds(scores) + self.intercept, -30.0, 30.0)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """One map for each class, then the classes share 1 again. Binary has one map, of the positive class."""
 
@@ -44,6 +44,9 @@ class Calibration:
             positive = self.maps[0].apply(scores[:, 1])
             return np.column_stack([1.0 - positive, positive])
         return normalised(np.column_stack([one.apply(scores[:, index]) for index, one in enumerate(self.maps)]))
+
+
+_UNCHANGED = ClassMap()
 
 
 def fit_calibration(
@@ -67,7 +70,7 @@ def fit_calibration(
     maps = tuple(
         _class_map(scores[:, one], (outcome == one).astype(np.float64), weight=weight, method=method) for one in classes
     )
-    return None if all(one == ClassMap() for one in maps) else Calibration(maps)
+    return None if all(one is _UNCHANGED for one in maps) else Calibration(maps)
 
 
 def log_odds(scores: Vector) -> Vector:
@@ -84,7 +87,7 @@ def normalised(scores: Vector) -> Vector:
 
 def _class_map(scores: Vector, hit: Vector, *, weight: Vector | None, method: str) -> ClassMap:
     if hit.min(initial=1.0) == hit.max(initial=0.0) or np.unique(scores).size < 2:
-        return ClassMap()
+        return _UNCHANGED
     if method == "isotonic":
         from sklearn.isotonic import IsotonicRegression
 
@@ -95,4 +98,4 @@ def _class_map(scores: Vector, hit: Vector, *, weight: Vector | None, method: st
     line = LogisticRegression(C=1e6, max_iter=200).fit(log_odds(scores)[:, None], hit, sample_weight=weight)
     slope = float(line.coef_[0, 0])
     # a model that ranks backwards on later rows must not be turned round by its calibration
-    return ClassMap(slope, float(line.intercept_[0])) if slope > 0 else ClassMap()
+    return ClassMap(slope, float(line.intercept_[0])) if slope > 0 else _UNCHANGED

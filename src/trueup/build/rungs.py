@@ -112,14 +112,14 @@ class Grouped:
 
     def fit(self, X: pd.DataFrame, y: Vector, sample_weight: Vector | None = None) -> Self:
         """Learn one answer for each combination of values, and one for combinations never seen."""
-        import pandas as pd
-
         self.other_ = Constant(self.task, self.quantile).fit(X, y, sample_weight)
         if self.task != "regression":
             self.classes_ = self.other_.classes_
-        groups = pd.Series(y).groupby(_keys(X, self.columns), sort=True).indices
+        groups: dict[Any, list[int]] = {}
+        for row, key in enumerate(_keys(X, self.columns)):
+            groups.setdefault(key, []).append(row)
         self.answers_ = {
-            key: self._answer(y, sample_weight, np.asarray(rows, dtype=np.int64)) for key, rows in groups.items()
+            key: self._answer(y, sample_weight, np.array(rows, dtype=np.int64)) for key, rows in groups.items()
         }
         return self
 
@@ -180,7 +180,8 @@ def _keys(X: pd.DataFrame, columns: tuple[str, ...]) -> list[Any]:
     if not columns:
         return [()] * len(X)
     # missing is a value of its own; NaN would not equal itself
-    return list(zip(*(X[name].astype(object).where(X[name].notna(), None) for name in columns), strict=True))
+    values = [[None if value != value else value for value in X[name].tolist()] for name in columns]  # noqa: PLR0124
+    return list(zip(*values, strict=True))
 
 
 def _constant(recipe: Recipe) -> Constant:

@@ -134,6 +134,11 @@ class ModelRunner:
         finally:
             path.unlink(missing_ok=True)
 
+    def export(self, model: FittedModel, into: Path) -> Path:
+        """Write the estimator alone, as a bundle carries it, to the file `into`."""
+        self.ask("export", model=str(model.path), into=str(into))
+        return into
+
     def ask(self, operation: str, progress: Progress | None = None, /, **payload: Any) -> dict[str, Any]:
         """Return the answer to any operation of the separate process; `payload` holds JSON values only.
 

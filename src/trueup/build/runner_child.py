@@ -48,6 +48,7 @@ class Child:
             "fit": self._fit,
             "predict": self._predict,
             "leakage": self._leakage,
+            "export": self._export,
         }
         return operations[request["op"]](request)
 
@@ -76,6 +77,15 @@ class Child:
         rows = np.load(request["rows"]) if "rows" in request else slice(request["first"], request["last"])
         columns = read_columns(self._files, scorer.recipe, Path(request["features_path"]), rows)
         np.save(request["out"], scores_of(scorer, self._project, columns), allow_pickle=False)
+        return {}
+
+    def _export(self, request: Request) -> dict[str, Any]:
+        from trueup.build.shipping import shipped_bytes
+
+        scorer = self._model(request["model"])
+        with self._project.blamed("saving the fitted estimator"):
+            content = shipped_bytes(scorer)
+        _write(Path(request["into"]), content)
         return {}
 
     def _leakage(self, request: Request) -> dict[str, Any]:
