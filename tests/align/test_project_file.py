@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from trueup.align.charter import (
@@ -20,6 +21,8 @@ from trueup.align.errors import ProjectNotFound
 from trueup.align.project_file import check_project_columns, expressions_of, parse_project, read_project
 from trueup.kernel.durations import parse_duration
 from trueup.kernel.errors import Mistakes
+from trueup.kernel.expressions import to_duckdb
+from trueup.kernel.rowplan import compile_plan
 
 FULL = """
 [project]
@@ -297,6 +300,32 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_file_with_windows_line_ends_and_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "trueup.toml").write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode())
     assert read_project(tmp_path).folder == str(tmp_path)
+
+
+EXAMPLES = {
+    "hotel_bookings": "hotel_bookings.parquet",
+    "bike_sharing": "hour.parquet",
+    "nycflights13": "flights.parquet",
+    "telco_churn": "Telco-Customer-Churn.csv",
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_mean_the_same_on_tables_and_rows_of_real_data(name: str, real_data: Path) -> None:
+    project = read_project(Path(__file__).parents[2] / "examples" / name)
+    with duckdb.connect() as connection:
+        table = connection.execute(f"FROM '{real_data / name / EXAMPLES[name]}' LIMIT 2000")
+        columns = [column[0] for column in table.description or []]
+        rows = [dict(zip(columns, values, strict=True)) for values in table.fetchall()]
+        assert check_project_columns(project, columns) == []
+        for part in expressions_of(project):
+            if not part.expression.columns <= set(columns):
+                continue
+            source = f"(FROM '{real_data / name / EXAMPLES[name]}' LIMIT 2000)"
+            found = connection.execute(f"SELECT {to_duckdb(part.expression)} FROM {source}").fetchall()
+            single = compile_plan(part.expression.plan)
+            assert [value for (value,) in found] == [single(row) for row in rows], part.key
 
 
 def test_every_expression_is_listed_with_its_key() -> None:

@@ -378,6 +378,30 @@ def test_what_is_no_expression_is_refused_with_its_place(text: str, said: str) -
     assert len(refused.value.message) < 700
 
 
+_WORDS = """
+a b "c d" 'x' '2016-01-01' 1 2.5 1e400 ( ) ( ) , , + - * / % = <> < || . :: [ ] { } @ ? $1 # ! ~ & | ^ -> := => AND
+OR NOT IS NULL IN BETWEEN LIKE CASE WHEN THEN ELSE END CAST( AS DOUBLE STRUCT INTERVAL DAY SELECT FROM WHERE UNION
+WITH VALUES OVER DISTINCT FILTER EXISTS ALL ANY DATE TIMESTAMP abs( sum( count(*) coalesce( round( date_diff( 'day'
+extract( year read_csv( make_date( greatest( if( lambda SET PIVOT COLLATE ESCAPE AT TIME ZONE COLUMNS( * EXCLUDE
+DESCRIBE SHOW CALL COPY ATTACH
+"""
+
+
+@settings(max_examples=400, deadline=None)
+@given(words=st.lists(st.sampled_from(_WORDS.split()) | st.text(max_size=3), max_size=12), figure=st.booleans())
+def test_any_text_is_an_expression_or_refused(
+    tables: duckdb.DuckDBPyConnection, words: list[str], figure: bool
+) -> None:
+    parse = parse_aggregate if figure else parse_expression
+    try:
+        expression = parse(" ".join(words))
+    except ExpressionError:
+        return
+    tables.execute('CREATE TABLE IF NOT EXISTS fuzz (a INTEGER, b INTEGER, "c d" INTEGER)')
+    if expression.columns <= {"a", "b", "c d"}:
+        tables.execute(f"SELECT {to_duckdb(expression)} FROM fuzz")
+
+
 def test_a_name_cannot_leave_its_quotes(tables: duckdb.DuckDBPyConnection) -> None:
     expression = parse_expression("\"a\"\" FROM x\" + length('it''s')")
     assert expression.columns == {'a" FROM x'}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import sqlglot
@@ -17,9 +16,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from trueup.kernel.errors import nearest_spelling
+from trueup.kernel.expression_kinds import SAID, KindReader, Part, open_as
 from trueup.kernel.expressions import ExpressionError, Kind
 from trueup.kernel.rowplan import Plan
-from trueup.kernel.rowvalues import as_number, moment_from_text
+from trueup.kernel.rowvalues import as_number
 
 FUNCTIONS = (
     "abs",
@@ -56,20 +56,9 @@ _UNITS = {"second": ("second", 1.0), "minute": ("minute", 1.0), "hour": ("hour",
     "quarter": ("month", 3.0),
     "year": ("month", 12.0),
 }
-_SAID = {"number": "a number", "boolean": "yes or no", "text": "text", "moment": "a moment", None: "open"}
-_LOOKS_LIKE_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?Z?")
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 _NULL: Plan = ("null",)
 _IGNORED = frozenset({"ignore_nulls", "big_int", "typed", "safe", "date_part_boundary", "coalesce", "_type"})
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A plan and what it gives; an interval is an amount of `unit`."""
-
-    plan: Plan
-    kind: Kind | None
-    unit: str | None = None
 
 
 def read_expression(text: str, *, where: str, expects: Kind | None, aggregate: bool) -> tuple[Plan, Kind | None]:
@@ -89,17 +78,13 @@ def read_expression(text: str, *, where: str, expects: Kind | None, aggregate: b
     return part.plan, part.kind
 
 
-class _Reader:
+class _Reader(KindReader):
     """Reads one expression."""
 
     def __init__(self, text: str, where: str, *, aggregate: bool) -> None:
-        self.text = text
-        self.where = where
+        super().__init__(text, where)
         self.aggregate = aggregate
         self.inside_aggregate = False
-
-    def refuse(self, reason: str) -> NoReturn:
-        raise ExpressionError(f'"{self.text}": {reason}', where=self.where, text=self.text)
 
     def parse(self) -> exp.Expression:
         """Return sqlglot's tree, or refuse a text that is no single expression."""
@@ -122,7 +107,7 @@ class _Reader:
 
     # --- nodes
 
-    def read(self, node: exp.Expression) -> _Part:
+    def read(self, node: exp.Expression) -> Part:
         """Return the part that a node of the tree means."""
         reader = _NODES.get(type(node))
         if reader is None:
@@ -146,7 +131,7 @@ class _Reader:
             "AND, OR, NOT, CASE, CAST, INTERVAL and functions of these"
         )
 
-    def child(self, node: exp.Expression, name: str = "this") -> _Part:
+    def child(self, node: exp.Expression, name: str = "this") -> Part:
         """Return the part that an argument of a node means."""
         inner = node.args.get(name)
         if not isinstance(inner, exp.Expression):
@@ -160,110 +145,69 @@ class _Reader:
         """Return the plan of an argument as `kind`."""
         return self.as_kind(self.child(node, name), kind).plan
 
-    def children(self, nodes: list[exp.Expression]) -> list[_Part]:
+    def children(self, nodes: list[exp.Expression]) -> list[Part]:
         """Return what several nodes mean, all of one kind."""
         return self.together([self.read(node) for node in nodes])
 
-    # --- kinds
-
-    def together(self, parts: list[_Part]) -> list[_Part]:
-        """Return the parts as one kind, where any of them says which."""
-        if any(part.unit for part in parts):
-            self.refuse("an interval can only be added to a moment, taken from it, or multiplied by a number")
-        kinds = {part.kind for part in parts if part.kind}
-        if "text" in kinds and all(_looks_like_moment(part) for part in parts if part.kind == "text"):
-            kinds = kinds - {"text"} | {"moment"}
-        if kinds == {"number", "boolean"}:
-            kinds = {"number"}
-        if len(kinds) > 1:
-            self.refuse(f"it puts {' and '.join(sorted(_SAID[kind] for kind in kinds))} together; write a CAST")
-        return [self.as_kind(part, kind) for part in parts for kind in kinds] if kinds else parts
-
-    def as_kind(self, part: _Part, kind: Kind) -> _Part:
-        """Return the part as `kind`, or refuse it."""
-        if part.unit:
-            self.refuse(f"an interval stands where {_SAID[kind]} is needed")
-        if part.kind == kind:
-            return part
-        if part.kind is None:
-            return _Part(_open_as(part.plan, kind), kind)
-        if part.kind == "boolean" and kind == "number":
-            return _Part(("cast", "number", part.plan), kind)
-        if kind != "moment" or not _looks_like_moment(part):
-            self.refuse(f"{_SAID[part.kind]} stands where {_SAID[kind]} is needed")
-        return self._moment_literal(part.plan[1])
-
-    def settled(self, part: _Part) -> _Part:
-        """Return the part, or refuse one of which nothing says what it is."""
-        if part.kind is None and part.plan[0] not in ("column", "null"):
-            self.refuse("nothing says whether this is a number, text, yes or no, or a moment; write a CAST")
-        return part
-
-    def _moment_literal(self, text: str) -> _Part:
-        moment = moment_from_text(text)
-        if moment is None:
-            self.refuse(f"'{text}' is not a date; write it as 2016-05-31 or 2016-05-31 14:00:00")
-        return _Part(("moment", moment.isoformat(" ")), "moment")
-
     # --- literals and columns
 
-    def literal(self, node: exp.Expression) -> _Part:
+    def literal(self, node: exp.Expression) -> Part:
         if node.is_string:
-            return _Part(("text", node.name), "text")
+            return Part(("text", node.name), "text")
         number = as_number(node.name)
         if number is None or abs(number) == float("inf"):
             self.refuse(f"{node.name} is not a number a computer can hold")
-        return _Part(("number", number), "number")
+        return Part(("number", number), "number")
 
-    def boolean(self, node: exp.Expression) -> _Part:
-        return _Part(("boolean", bool(node.this)), "boolean")
+    def boolean(self, node: exp.Expression) -> Part:
+        return Part(("boolean", bool(node.this)), "boolean")
 
-    def null(self, node: exp.Expression) -> _Part:
-        return _Part(_NULL, None)
+    def null(self, node: exp.Expression) -> Part:
+        return Part(_NULL, None)
 
-    def column(self, node: exp.Expression) -> _Part:
+    def column(self, node: exp.Expression) -> Part:
         if not isinstance(node.this, exp.Identifier):
             self._refuse_node(node.this if isinstance(node.this, exp.Expression) else node)
         if not node.name:
             self.refuse("a column has no name")
-        return _Part(("column", node.name, "any"), None)
+        return Part(("column", node.name, "any"), None)
 
-    def paren(self, node: exp.Expression) -> _Part:
+    def paren(self, node: exp.Expression) -> Part:
         return self.child(node)
 
     # --- arithmetic
 
-    def negative(self, node: exp.Expression) -> _Part:
+    def negative(self, node: exp.Expression) -> Part:
         part = self.child(node)
         if part.plan[0] == "number":
-            return _Part(("number", -part.plan[1]), "number", part.unit)
-        number = self.as_kind(_Part(part.plan, part.kind), "number")
-        return _Part(("negative", number.plan), "number", part.unit)
+            return Part(("number", -part.plan[1]), "number", part.unit)
+        number = self.as_kind(Part(part.plan, part.kind), "number")
+        return Part(("negative", number.plan), "number", part.unit)
 
-    def sum(self, node: exp.Expression) -> _Part:
+    def sum(self, node: exp.Expression) -> Part:
         left, right = self.child(node, "this"), self.child(node, "expression")
         sign = "+" if isinstance(node, exp.Add) else "-"
         if left.unit and not right.unit and sign == "+":
             left, right = right, left
         if right.unit and not left.unit:
             amount = right.plan if sign == "+" else ("negative", right.plan)
-            return _Part(("shift", right.unit, self.as_kind(left, "moment").plan, amount), "moment")
+            return Part(("shift", right.unit, self.as_kind(left, "moment").plan, amount), "moment")
         if "moment" in (left.kind, right.kind):
             self.refuse("moments are not added or subtracted; write + INTERVAL 45 DAY, or date_diff('day', start, end)")
-        return _Part((sign, self.as_kind(left, "number").plan, self.as_kind(right, "number").plan), "number")
+        return Part((sign, self.as_kind(left, "number").plan, self.as_kind(right, "number").plan), "number")
 
-    def product(self, node: exp.Expression) -> _Part:
+    def product(self, node: exp.Expression) -> Part:
         left, right = self.child(node, "this"), self.child(node, "expression")
         if left.unit and right.unit:
             self.refuse("an interval is not multiplied by another")
-        plans = [self.as_kind(_Part(part.plan, part.kind), "number").plan for part in (left, right)]
-        return _Part(("*", *plans), "number", left.unit or right.unit)
+        plans = [self.as_kind(Part(part.plan, part.kind), "number").plan for part in (left, right)]
+        return Part(("*", *plans), "number", left.unit or right.unit)
 
-    def binary_number(self, node: exp.Expression) -> _Part:
+    def binary_number(self, node: exp.Expression) -> Part:
         sign = {exp.Div: "/", exp.Mod: "%", exp.Pow: "power"}[type(node)]  # type: ignore[index]  # the readers' table
-        return _Part((sign, self.plan(node, "this", "number"), self.plan(node, "expression", "number")), "number")
+        return Part((sign, self.plan(node, "this", "number"), self.plan(node, "expression", "number")), "number")
 
-    def interval(self, node: exp.Expression) -> _Part:
+    def interval(self, node: exp.Expression) -> Part:
         unit_name = str(node.args["unit"].name if node.args.get("unit") else "").lower().removesuffix("s")
         if unit_name not in _UNITS:
             self.refuse(
@@ -275,62 +219,62 @@ class _Reader:
             number = as_number(part.plan[1]) if part.plan[0] == "text" else None
             if number is None:
                 self.refuse("an INTERVAL needs one number and one unit, as in INTERVAL 45 DAY")
-            part = _Part(("number", number), "number")
+            part = Part(("number", number), "number")
         amount = self.as_kind(part, "number").plan
-        return _Part(amount if factor == 1 else ("*", amount, ("number", factor)), "number", unit)
+        return Part(amount if factor == 1 else ("*", amount, ("number", factor)), "number", unit)
 
     # --- truth
 
-    def logic(self, node: exp.Expression) -> _Part:
+    def logic(self, node: exp.Expression) -> Part:
         sign = "and" if isinstance(node, exp.And) else "or"
-        return _Part((sign, self.plan(node, "this", "boolean"), self.plan(node, "expression", "boolean")), "boolean")
+        return Part((sign, self.plan(node, "this", "boolean"), self.plan(node, "expression", "boolean")), "boolean")
 
-    def negation(self, node: exp.Expression) -> _Part:
-        return _Part(("not", self.plan(node, "this", "boolean")), "boolean")
+    def negation(self, node: exp.Expression) -> Part:
+        return Part(("not", self.plan(node, "this", "boolean")), "boolean")
 
-    def comparison(self, node: exp.Expression) -> _Part:
+    def comparison(self, node: exp.Expression) -> Part:
         sign = _SIGNS[type(node)]
         left, right = self.together([self.child(node, "this"), self.child(node, "expression")])
-        return _Part(self._compared(sign, left, right), "boolean")
+        return Part(self._compared(sign, left, right), "boolean")
 
-    def _compared(self, sign: str, left: _Part, right: _Part) -> Plan:
+    def _compared(self, sign: str, left: Part, right: Part) -> Plan:
         if left.kind:
             return (sign, left.plan, right.plan)
         return ("compare", sign, self.settled(left).plan, self.settled(right).plan)
 
-    def is_(self, node: exp.Expression) -> _Part:
+    def is_(self, node: exp.Expression) -> Part:
         part, right = self.child(node, "this"), node.args.get("expression")
         if isinstance(right, exp.Null):
-            return _Part(("is_null", self.settled(part).plan), "boolean")
+            return Part(("is_null", self.settled(part).plan), "boolean")
         if not isinstance(right, exp.Boolean):
             self.refuse("IS is followed by NULL, TRUE or FALSE")
         same = ("=", self.as_kind(part, "boolean").plan, ("boolean", bool(right.this)))
-        return _Part(("coalesce", same, ("boolean", False)), "boolean")
+        return Part(("coalesce", same, ("boolean", False)), "boolean")
 
-    def between(self, node: exp.Expression) -> _Part:
+    def between(self, node: exp.Expression) -> Part:
         value, low, high = self.together([self.child(node, name) for name in ("this", "low", "high")])
         if value.kind is None:
-            return _Part(("and", self._compared(">=", value, low), self._compared("<=", value, high)), "boolean")
-        return _Part(("between", value.plan, low.plan, high.plan), "boolean")
+            return Part(("and", self._compared(">=", value, low), self._compared("<=", value, high)), "boolean")
+        return Part(("between", value.plan, low.plan, high.plan), "boolean")
 
-    def in_(self, node: exp.Expression) -> _Part:
+    def in_(self, node: exp.Expression) -> Part:
         members = node.expressions
         if not members or not all(isinstance(member.unnest(), _LITERALS) for member in members):
             self.refuse("IN needs a list of literals, as in IN ('AT', 'DE')")
         value, *parts = self.together([self.child(node), *self.children(members)])
         if value.kind is None:
-            return _Part(("compare", "=", self.settled(value).plan, _NULL), "boolean")
-        return _Part(("in", value.plan, *(part.plan for part in parts)), "boolean")
+            return Part(("compare", "=", self.settled(value).plan, _NULL), "boolean")
+        return Part(("in", value.plan, *(part.plan for part in parts)), "boolean")
 
-    def like(self, node: exp.Expression) -> _Part:
+    def like(self, node: exp.Expression) -> Part:
         pattern = self.child(node, "expression").plan
         if pattern[0] != "text":
             self.refuse("LIKE needs a pattern in quotes, as in LIKE 'A%'")
-        return _Part(("like", self.plan(node, "this", "text"), pattern[1]), "boolean")
+        return Part(("like", self.plan(node, "this", "text"), pattern[1]), "boolean")
 
     # --- choices and functions
 
-    def case(self, node: exp.Expression) -> _Part:
+    def case(self, node: exp.Expression) -> Part:
         subject = node.args.get("this")
         conditions, values = [], []
         for branch in node.args.get("ifs") or []:
@@ -342,16 +286,16 @@ class _Reader:
             values.append(self.child(branch, "true"))
         return self._choice(conditions, values, node.args.get("default"))
 
-    def if_(self, node: exp.Expression) -> _Part:
+    def if_(self, node: exp.Expression) -> Part:
         return self._choice([self.plan(node, "this", "boolean")], [self.child(node, "true")], node.args.get("false"))
 
-    def _choice(self, conditions: list[Plan], values: list[_Part], otherwise: exp.Expression | None) -> _Part:
-        last = self.read(otherwise) if otherwise is not None else _Part(_NULL, None)
+    def _choice(self, conditions: list[Plan], values: list[Part], otherwise: exp.Expression | None) -> Part:
+        last = self.read(otherwise) if otherwise is not None else Part(_NULL, None)
         *values, last = self.together([*values, last])
         branches = tuple((condition, value.plan) for condition, value in zip(conditions, values, strict=True))
-        return _Part(("case", branches, last.plan), last.kind)
+        return Part(("case", branches, last.plan), last.kind)
 
-    def cast(self, node: exp.Expression) -> _Part:
+    def cast(self, node: exp.Expression) -> Part:
         target = _CASTS.get(node.args["to"].this)
         if target is None or (node.args["to"].expressions and target[0] != "text"):
             allowed = "DOUBLE, INTEGER, VARCHAR, DATE, TIMESTAMP, BOOLEAN"
@@ -359,40 +303,40 @@ class _Reader:
         kind, finer = target
         part = self.child(node)
         if kind == "moment" and part.plan[0] == "text":
-            part = self._moment_literal(part.plan[1])
+            part = self.moment_literal(part.plan[1])
         if (kind == "text" and part.kind == "number") or {part.kind, kind} == {"number", "moment"}:
-            self.refuse(f"{_SAID[part.kind]} is not written as {_SAID[kind]}")
+            self.refuse(f"{SAID[part.kind]} is not written as {SAID[kind]}")
         plan = part.plan if part.kind == kind else self._read_as(part, kind)
-        return _Part(("cast", finer, plan) if finer else plan, kind)
+        return Part(("cast", finer, plan) if finer else plan, kind)
 
-    def _read_as(self, part: _Part, kind: Kind) -> Plan:
+    def _read_as(self, part: Part, kind: Kind) -> Plan:
         if part.kind is None:
-            return ("cast", kind, part.plan) if part.plan[0] == "column" else _open_as(part.plan, kind)
+            return ("cast", kind, part.plan) if part.plan[0] == "column" else open_as(part.plan, kind)
         return ("cast", kind, part.plan)
 
-    def several(self, node: exp.Expression) -> _Part:
+    def several(self, node: exp.Expression) -> Part:
         name = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}[type(node)]  # type: ignore[index]  # the readers' table
         parts = self.together([self.child(node), *self.children(node.expressions)])
-        return _Part((name, *(part.plan for part in parts)), parts[0].kind)
+        return Part((name, *(part.plan for part in parts)), parts[0].kind)
 
-    def nullif(self, node: exp.Expression) -> _Part:
+    def nullif(self, node: exp.Expression) -> Part:
         parts = self.together([self.child(node, "this"), self.child(node, "expression")])
-        return _Part(("nullif", *(part.plan for part in parts)), parts[0].kind)
+        return Part(("nullif", *(part.plan for part in parts)), parts[0].kind)
 
-    def unary_number(self, node: exp.Expression) -> _Part:
-        return _Part((_UNARY[type(node)], self.plan(node, "this", "number")), "number")
+    def unary_number(self, node: exp.Expression) -> Part:
+        return Part((_UNARY[type(node)], self.plan(node, "this", "number")), "number")
 
-    def round(self, node: exp.Expression) -> _Part:
+    def round(self, node: exp.Expression) -> Part:
         digits = self.child(node, "decimals").plan if node.args.get("decimals") else ("number", 0.0)
         if digits[0] != "number" or digits[1] % 1 or abs(digits[1]) > 15:
             self.refuse("round needs a whole number of digits from -15 to 15, as in round(amount, 2)")
-        return _Part(("round", self.plan(node, "this", "number"), int(digits[1])), "number")
+        return Part(("round", self.plan(node, "this", "number"), int(digits[1])), "number")
 
-    def text_function(self, node: exp.Expression) -> _Part:
+    def text_function(self, node: exp.Expression) -> Part:
         name = {exp.Length: "length", exp.Lower: "lower", exp.Upper: "upper"}[type(node)]  # type: ignore[index]  # the readers' table
-        return _Part((name, self.plan(node, "this", "text")), "number" if name == "length" else "text")
+        return Part((name, self.plan(node, "this", "text")), "number" if name == "length" else "text")
 
-    def part_of_moment(self, node: exp.Expression) -> _Part:
+    def part_of_moment(self, node: exp.Expression) -> Part:
         if isinstance(node, exp.Extract):
             name = node.name.lower().removesuffix("s")
             name = {"dow": "dayofweek"}.get(name, name)
@@ -401,30 +345,30 @@ class _Reader:
             name, plan = _PARTS[type(node)], self.plan(node, "this", "moment")
         if name not in _PARTS.values():
             self.refuse(f'"{name}" is not taken from a moment; allowed: {", ".join(_PARTS.values())}')
-        return _Part(("part", name, plan), "number")
+        return Part(("part", name, plan), "number")
 
-    def date_diff(self, node: exp.Expression) -> _Part:
+    def date_diff(self, node: exp.Expression) -> Part:
         unit = str(node.args["unit"].name if node.args.get("unit") else "").lower().removesuffix("s")
         if unit not in ("second", "minute", "hour", "day", "month", "year"):
             self.refuse(f'date_diff counts second, minute, hour, day, month or year, not "{unit}"')
         start, end = self.plan(node, "expression", "moment"), self.plan(node, "this", "moment")
-        return _Part(("date_diff", unit, start, end), "number")
+        return Part(("date_diff", unit, start, end), "number")
 
-    def make_date(self, node: exp.Expression) -> _Part:
-        return _Part(("make_date", *(self.plan(node, name, "number") for name in ("year", "month", "day"))), "moment")
+    def make_date(self, node: exp.Expression) -> Part:
+        return Part(("make_date", *(self.plan(node, name, "number") for name in ("year", "month", "day"))), "moment")
 
     # --- figures over rows
 
-    def filter(self, node: exp.Expression) -> _Part:
+    def filter(self, node: exp.Expression) -> Part:
         where = node.args.get("expression")
         if not isinstance(node.this, exp.AggFunc) or not isinstance(where, exp.Where):
             self._refuse_node(node)
         return self._aggregated(node.this, where)
 
-    def aggregate_function(self, node: exp.Expression) -> _Part:
+    def aggregate_function(self, node: exp.Expression) -> Part:
         return self._aggregated(node, None)
 
-    def _aggregated(self, node: Any, where: exp.Where | None) -> _Part:
+    def _aggregated(self, node: Any, where: exp.Where | None) -> Part:
         name = _AGGREGATES.get(type(node))
         extras = {key for key, value in node.args.items() if value and key not in _IGNORED and key != "this"}
         if name is None or not self.aggregate or extras:
@@ -440,7 +384,7 @@ class _Reader:
             value = self.plan(node, "this", "number")
         condition = self.plan(where, "this", "boolean") if where else _NULL
         self.inside_aggregate = False
-        return _Part(("aggregate", name, value, condition), "number")
+        return Part(("aggregate", name, value, condition), "number")
 
     def check_aggregated(self, plan: Plan) -> None:
         """Refuse a column outside the aggregates, and a figure without any."""
@@ -455,23 +399,6 @@ class _Reader:
                 waiting.extend(inner for inner in part if isinstance(inner, tuple))
         if not found:
             self.refuse(f"a KPI counts over cases; use {', '.join(AGGREGATES)}, as in count(*) FILTER (acted)")
-
-
-def _open_as(plan: Plan, kind: Kind) -> Plan:
-    """Return a plan of open kind with its columns read as `kind`."""
-    operation = plan[0]
-    if operation == "column":
-        return ("column", plan[1], kind)
-    if operation == "case":
-        branches = tuple((condition, _open_as(value, kind)) for condition, value in plan[1])
-        return ("case", branches, _open_as(plan[2], kind))
-    if operation in ("coalesce", "nullif", "greatest", "least"):
-        return (operation, *(_open_as(part, kind) for part in plan[1:]))
-    return plan
-
-
-def _looks_like_moment(part: _Part) -> bool:
-    return part.plan[0] == "text" and _LOOKS_LIKE_MOMENT.fullmatch(part.plan[1]) is not None
 
 
 def _is_larger(plan: Plan, limit: int) -> bool:
@@ -535,7 +462,7 @@ _CASTS: dict[Any, tuple[Kind, str | None]] = {
     **dict.fromkeys((_TYPE.TIMESTAMP, _TYPE.TIMESTAMPNTZ), ("moment", None)),
     _TYPE.BOOLEAN: ("boolean", None),
 }
-_Reading = Callable[[_Reader, Any], _Part]
+_Reading = Callable[[_Reader, Any], Part]
 _NODES: dict[type, tuple[tuple[str, ...], _Reading]] = {
     exp.Literal: (("this", "is_string"), _Reader.literal),
     exp.Boolean: (("this",), _Reader.boolean),
