@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -161,23 +161,27 @@ def _is_supported(kind: pa.DataType) -> bool:
 def _parquet_file(path: Path, schema: pa.Schema) -> Iterator[tuple[pq.ParquetWriter, BinaryIO]]:
     with told_as_lake_errors(str(path.parent)):
         out = path.open("xb")
-    with out:
         writer = pq.ParquetWriter(out, schema, compression="zstd")
-        try:
-            yield writer, out
-        except BaseException:
-            _close_quietly(writer)
-            raise
+    try:
+        yield writer, out
+    except BaseException:
+        _close_quietly(writer, out)
+        raise
+    try:
         with told_as_lake_errors(str(path.parent)):
             writer.close()
             flush_to_disk(out)
+            out.close()
+    except LakeError:
+        _close_quietly(writer, out)
+        raise
 
 
-def _close_quietly(writer: pq.ParquetWriter) -> None:
-    try:
-        writer.close()
-    except OSError:
-        return  # the file is thrown away, and the first error is the one to tell
+def _close_quietly(*opened: pq.ParquetWriter | BinaryIO) -> None:
+    """Close what is thrown away: the first error is the one to tell."""
+    for one in opened:
+        with suppress(OSError):
+            one.close()
 
 
 def _new_lock(parent: Path) -> tuple[BinaryIO, str]:
