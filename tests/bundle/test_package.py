@@ -102,7 +102,7 @@ def test_a_model_that_answers_differently_each_time_is_not_published(
     )
 
     with pytest.raises(GoldenRowsDiffer, match="golden rows do not reproduce"):
-        package(replace(contents, code={"pipeline.py": dice}), into=tmp_path, signing_key=signing_key)
+        package(replace(contents, code={**contents.code, "pipeline.py": dice}), into=tmp_path, signing_key=signing_key)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,7 +120,9 @@ def test_a_model_that_scores_no_golden_row_is_refused(
     broken = b"class Model:\n    def predict_proba(self, frame):\n        raise ValueError\n"
 
     with pytest.raises(BundleError, match="scored none of the"):
-        package(replace(contents, code={"pipeline.py": broken}), into=tmp_path, signing_key=signing_key)
+        package(
+            replace(contents, code={**contents.code, "pipeline.py": broken}), into=tmp_path, signing_key=signing_key
+        )
 
 
 def test_a_path_that_leaves_the_bundle_is_refused(contents: BundleContents, signing_key: Path, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ from trueup.bundle.frames import prepare_frame, table_of_rows
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FILE
 from trueup.bundle.wire import receive, send
 from trueup.kernel.errors import TrueupError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Scores = NDArray[np.float64]
 
@@ -121,9 +125,28 @@ def _open(head: dict[str, Any]) -> Scorer:
     folder = Path(head["folder"])
     contents = {path: _read_checked(folder, path, digest) for path, digest in head["files"].items()}
     if any(path.startswith(f"{CODE_FOLDER}/") for path in contents):
-        sys.path.insert(0, str(folder / CODE_FOLDER))
+        _import_from(folder / CODE_FOLDER)
     model = pickle.load(io.BytesIO(contents[MODEL_FILE]))  # noqa: S301 - signed, or just made by this installation
     return Scorer(model, parse_features(head["features"]), task=head["task"], n_classes=head["n_classes"])
+
+
+class _LeavesNothing(SourceFileLoader):
+    """Imports source files without writing bytecode beside them: a bundle must stay as it was signed."""
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Keep no bytecode."""
+
+
+def _import_from(code: Path) -> None:
+    """Let modules be imported from a bundle's code, before those installed here."""
+
+    def finder(path: str) -> FileFinder:
+        if not Path(path).is_relative_to(code):
+            raise ImportError(path)
+        return FileFinder(path, (_LeavesNothing, [".py"]))
+
+    sys.path_hooks.insert(0, finder)
+    sys.path.insert(0, str(code))
 
 
 def _read_checked(folder: Path, path: str, digest: str) -> bytes:

@@ -59,8 +59,8 @@ class ModelProcess:
         environment |= dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
         with tempfile.TemporaryFile() as log:
             self._child = subprocess.Popen(
-                # -P: nothing is imported from the current folder; -B: nothing is written beside the bundle's code
-                [sys.executable, "-P", "-B", "-m", "trueup.bundle.model_process"],
+                # -P: nothing is imported from the current folder
+                [sys.executable, "-P", "-m", "trueup.bundle.model_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
