@@ -45,7 +45,7 @@ class CalibratedEstimator:
 
     def predict(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         """Return the most probable class of each row."""
-        return np.argmax(self.predict_proba(frame), axis=1)
+        return np.asarray(np.argmax(self.predict_proba(frame), axis=1), dtype=np.int64)
 
 
 def shipped_bytes(scorer: Scorer) -> bytes:

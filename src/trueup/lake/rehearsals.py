@@ -115,16 +115,17 @@ class Notice:
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How a feature moved in a window against the training data of the first model."""
+    """How a feature moved in a window against the cases that the first promise rests on."""
 
     feature: str
     window: str
     shift: float
     """Jensen-Shannon distance, base 2, 0 to 1."""
     missing_share: float
-    new_categories: int
+    new_share: float
+    """Share of cases in categories that the reference never had; 0 for numbers."""
     effect_on_value: float | None
-    """First-order estimate of what the shift changes per case acted on, in the currency."""
+    """First-order estimate of what the shift changes per case, in the currency; see `observe.drift_cost`."""
 
 
 @dataclass(frozen=True)

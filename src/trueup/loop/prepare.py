@@ -25,6 +25,7 @@ from trueup.loop.stage import Stage
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done)."""
 DEFAULT_HORIZON = parse_duration("60d")
+SHORTEST_REHEARSAL = parse_duration("2w")
 _HISTORY_FORMAT = 3
 
 
@@ -180,6 +181,11 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
         raise NothingToRehearse(
             f"no case happened from {iso(start)[:10]} to {iso(end)[:10]}; the data hold {iso(first)[:10]} to "
             f"{iso(last)[:10]}: change rehearsal.start or rehearsal.end"
+        )
+    if end - start < SHORTEST_REHEARSAL.microseconds:
+        raise NothingToRehearse(
+            f"from {iso(start)[:10]} to {iso(end)[:10]} is less than two weeks, too little to tell luck from skill; "
+            "rehearse a longer period"
         )
     return start, end
 

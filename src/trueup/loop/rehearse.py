@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
@@ -177,11 +175,10 @@ def _promise(bench: Bench, results: Sequence[Result], recommended: str) -> dict[
     strategy = next(r.strategy for r in results if r.strategy.name == recommended)
     calendar = bench.project.charter.calendar("month")
     periods = max(1, len(calendar.starts_between(bench.stage.start, bench.stage.end)) - 1)
-    low, high = (bound - strategy.retraining_cost for bound in strategy.value_interval)
     return {
         "value": strategy.net_value / periods,
         "per": "month",
-        "interval": [low / periods, high / periods] if np.isfinite([low, high]).all() else None,
+        "interval": [(bound - strategy.retraining_cost) / periods for bound in strategy.value_interval],
     }
 
 

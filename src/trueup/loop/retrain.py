@@ -23,6 +23,7 @@ from trueup.loop.stage import Bench
 from trueup.loop.strategies import StrategyPlan
 from trueup.loop.turn import Live, LoopState, Retrain
 from trueup.loop.worth import DecisionWorth
+from trueup.measure.intervals import finite_interval
 from trueup.measure.metrics import auc, mae
 
 Array = NDArray[np.float64]
@@ -97,7 +98,7 @@ def retrain(
     release = replace(
         candidate.release,
         value_gain=evidence.value_gain,
-        value_gain_interval=_finite(evidence.interval),
+        value_gain_interval=finite_interval(evidence.interval) if evidence.interval else None,
         change_in_cases=evidence.change_in_cases,
     )
     candidate = replace(_with_promise(bench, candidate, test), release=release, reason=judgement.reason)
@@ -220,7 +221,3 @@ def _change_in_cases(bench: Bench, model: FittedModel, champion: FittedModel, *,
     recent = bench.history.rows_between(as_of - PACE_DAYS * MICROSECONDS_PER_DAY, as_of)
     now, before = (int((worth.gains(bench.scorer.scores(m, recent), recent) > 0).sum()) for m in (model, champion))
     return (now - before) / before if before else None
-
-
-def _finite(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    return interval if interval is not None and np.isfinite(interval).all() else None

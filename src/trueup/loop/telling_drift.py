@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.data.columns import category_codes_of, numbers_of, read_column
 from trueup.kernel.periods import Calendar
 from trueup.lake.rehearsals import FeatureDrift
 from trueup.loop.retrain import recipe_on_later_cases
@@ -46,7 +47,7 @@ def find_drift(bench: Bench, plan: StrategyPlan) -> tuple[FeatureDrift, ...]:
     edges = [stage.start, *(int(s) for s in starts[1:-1]), stage.end]
     found: list[FeatureDrift] = []
     for feature in stage.recipe.features:
-        column = _column(bench, feature.name)
+        column = read_column(bench.history.table_path, feature.name)
         reference = _reference(feature.name, feature.kind, column, rows=test.rows, value=test.value)
         for first, last in itertools.pairwise(edges):
             rows = bench.history.rows_between(first, last)
@@ -62,15 +63,9 @@ def _told(cost: DriftCost, window: str) -> FeatureDrift:
         window=window,
         shift=cost.shift or 0.0,
         missing_share=cost.missing_share or 0.0,
-        new_categories=round((cost.new_share or 0.0) * cost.cases),
+        new_share=cost.new_share or 0.0,
         effect_on_value=cost.effect_per_case,
     )
-
-
-def _column(bench: Bench, name: str) -> pa.ChunkedArray:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(bench.history.table_path, columns=[name], use_threads=False).column(0)
 
 
 def _reference(name: str, kind: str, column: pa.ChunkedArray, *, rows: Rows, value: Array) -> FeatureReference:
@@ -78,30 +73,14 @@ def _reference(name: str, kind: str, column: pa.ChunkedArray, *, rows: Rows, val
 
     taken = column.take(pa.array(rows))
     if kind in ("category", "text"):
-        codes, names = _codes(taken)
+        codes, names = category_codes_of(taken)
         return reference_of_categories(name, codes, names=names, value_per_case=value)
-    return reference_of_numbers(name, _numbers(taken), value_per_case=value)
+    return reference_of_numbers(name, numbers_of(taken), value_per_case=value)
 
 
 def _counts(reference: FeatureReference, kind: str, column: pa.ChunkedArray, rows: slice) -> Array:
     inside = column.slice(rows.start, rows.stop - rows.start)
     if kind in ("category", "text"):
-        codes, names = _codes(inside)
+        codes, names = category_codes_of(inside)
         return count_categories(reference, codes, names=names)
-    return count_numbers(reference, _numbers(inside))
-
-
-def _numbers(column: pa.ChunkedArray) -> Array:
-    import pyarrow as pa
-
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[Rows, list[str]]:
-    import pyarrow as pa
-
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, [str(v) for v in encoded.dictionary.to_pylist()]
+    return count_numbers(reference, numbers_of(inside))

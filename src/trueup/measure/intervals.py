@@ -92,6 +92,11 @@ def mean_interval(
     return _interval(_joined(sums), _joined(counts.astype(np.float64)), level=level, draws=draws, seed=seed)
 
 
+def finite_interval(interval: Interval) -> Interval | None:
+    """Return the interval, or None where too little was seen to have one."""
+    return interval if math.isfinite(interval[0]) and math.isfinite(interval[1]) else None
+
+
 def _interval(totals: Array, counts: Array | None, *, level: float, draws: int, seed: int) -> Interval:
     if not 0.0 < level < 1.0:
         raise OutOfRange(f"level is {level}; it is a chance between 0 and 1, such as 0.90", level=level)

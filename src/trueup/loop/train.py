@@ -1,0 +1,244 @@
+"""From a project's data to a signed bundle: choose the recipe by value, fit on all final data, package."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.charter import PayoffMatrix, Project
+from trueup.align.document import charter_digest
+from trueup.build.recipe import FittedModel, TrainingRows
+from trueup.build.runner import ModelRunner
+from trueup.bundle.features import FeatureSpec
+from trueup.bundle.golden import make_golden_requests
+from trueup.bundle.package import BundleContents, BundleRef, code_files, package
+from trueup.bundle.signing import ensure_signing_key
+from trueup.data.columns import read_category_codes, read_numbers
+from trueup.data.history import History
+from trueup.improve.training_rows import rows_known_then
+from trueup.kernel.errors import TrueupError
+from trueup.kernel.periods import NEVER, iso
+from trueup.lake.rehearsals import Notice
+from trueup.loop.prepare import Progress, Workspace, history_of, horizon_of
+from trueup.loop.recipes import RecipeChoice, choose_recipes
+from trueup.loop.stage import open_workbench
+from trueup.loop.suspicions import find_suspicions
+from trueup.measure.profiles import (
+    CategoryProfile,
+    NumberProfile,
+    as_json,
+    origin_for,
+    profile_categories,
+    profile_numbers,
+)
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+_PROFILED_ROWS = 200_000
+
+
+class NoFinalOutcomes(TrueupError):
+    """There is nothing to train on yet."""
+
+    code = "loop.no-final-outcomes"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` made."""
+
+    bundle: BundleRef
+    rows: int
+    as_of: str | None
+    """Up to when outcomes counted; None for data without a time."""
+    candidates: tuple[dict[str, Any], ...]
+    note: str | None
+    """What a random split would have said."""
+    warnings: tuple[Notice, ...]
+    kept_columns: tuple[dict[str, Any], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON document."""
+        return {
+            "bundle": self.bundle.digest,
+            "path": str(self.bundle.path),
+            "rows": self.rows,
+            "as_of": self.as_of,
+            "candidates": [dict(c) for c in self.candidates],
+            "note": self.note,
+            "warnings": [asdict(w) for w in self.warnings],
+            "kept_columns": [dict(k) for k in self.kept_columns],
+        }
+
+
+def train(
+    project: Project,
+    workspace: Workspace,
+    *,
+    guided: bool = True,
+    threads: int = 2,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the project's model on everything final in its data, and package it.
+
+    Parameters
+    ----------
+    project : Project
+    workspace : Workspace
+        Holds the ingested table; the bundle goes to its lake.
+    guided : bool
+        With a pipeline of the project's own: whether guided training stands beside it.
+    threads : int
+    progress : callable, optional
+
+    Raises
+    ------
+    NoFinalOutcomes
+        When no outcome is final in the data.
+    """
+    say = progress or _say_nothing
+    say(0, 1, "reading the past")
+    history = history_of(project, workspace)
+    as_of = history.data_end
+    with open_workbench(project, history, workspace.scratch, threads=threads) as (runner, pricer):
+        choice = choose_recipes(project, history, runner, pricer=pricer, as_of=as_of, guided=guided, progress=say)
+        say(0, 1, "looking for columns that give the outcome away")
+        found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
+        rows = _final_rows(project, history, as_of=as_of)
+        say(0, 1, "training on everything that is final")
+        model = runner.fit(choice.recipe, rows)
+        say(0, 1, "packaging and proving")
+        bundle = _package(project, workspace, history, runner=runner, model=model, rows=rows, choice=choice)
+    return Trained(
+        bundle=bundle,
+        rows=len(rows.rows),
+        as_of=iso(as_of) if history.dated else None,
+        candidates=choice.candidates,
+        note=choice.note,
+        warnings=(*history.notices, *found.warnings),
+        kept_columns=found.kept,
+    )
+
+
+def _say_nothing(done: int, total: int, what: str) -> None:
+    """Tell nobody."""
+
+
+def _final_rows(project: Project, history: History, *, as_of: int) -> TrainingRows:
+    outcome = np.asarray(history.outcome)
+    if history.dated:
+        rows = rows_known_then(np.asarray(history.event_time), np.asarray(history.final_at), as_of=as_of, window=None)
+    else:
+        rows = np.flatnonzero((np.asarray(history.final_at) < NEVER) & ~np.isnan(outcome))
+    if not len(rows):
+        raise NoFinalOutcomes(
+            f"none of the {history.rows:,} cases has a final outcome by {iso(as_of)[:10]}; look at data.label_final_at "
+            f"of {project.name}"
+        )
+    return TrainingRows(history.table_path, rows, outcome[rows])
+
+
+def _package(
+    project: Project,
+    workspace: Workspace,
+    history: History,
+    *,
+    runner: ModelRunner,
+    model: FittedModel,
+    rows: TrainingRows,
+    choice: RecipeChoice,
+) -> BundleRef:
+    workspace.bundles.mkdir(parents=True, exist_ok=True)
+    estimator = runner.export(model, workspace.scratch / f"{model.digest[:32]}.pickle")
+    try:
+        contents = BundleContents(
+            project=project.name,
+            task=project.task,
+            model_version=model.digest[:12],
+            charter_version=1,
+            charter_digest=charter_digest(project.charter),
+            table_version=history.table_version,
+            features=model.inputs,
+            model_path=estimator,
+            golden_requests=_golden(history, model.inputs, rows.rows),
+            classes=history.classes,
+            policy=_policy(project),
+            metrics={"candidates": [dict(c) for c in choice.candidates], "training_rows": len(rows.rows)},
+            recipe=choice.recipe.as_json(),
+            recipe_digest=choice.recipe.digest,
+            reference=_reference(history, runner, model, rows.rows),
+            code=code_files(Path(project.folder)) if project.train.pipeline else {},
+            requirements_lock=_lock_text(Path(project.folder)),
+        )
+        key = ensure_signing_key(workspace.keys / "bundle-signing.key")
+        return package(contents, into=workspace.bundles, signing_key=key)
+    finally:
+        estimator.unlink(missing_ok=True)
+
+
+def _golden(history: History, features: tuple[FeatureSpec, ...], rows: Rows) -> tuple[str, ...]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), 5_000)).astype(np.int64)]
+    table = pq.read_table(history.table_path, columns=[f.name for f in features], use_threads=False)
+    return make_golden_requests(table.take(pa.array(chosen)), features)
+
+
+def _policy(project: Project) -> dict[str, Any]:
+    """Return what a server needs to decide: the payoff and the limits, from the charter."""
+    charter = project.charter
+    payoff = charter.payoff
+    cells = (
+        {
+            "true_positive": payoff.true_positive,
+            "false_positive": payoff.false_positive,
+            "false_negative": payoff.false_negative,
+            "true_negative": payoff.true_negative,
+        }
+        if isinstance(payoff, PayoffMatrix)
+        else {"per_case": payoff.per_case}
+    )
+    return {
+        "payoff": cells,
+        "currency": charter.currency,
+        "timezone": charter.timezone,
+        "action": charter.action,
+        "success_share": charter.success_share,
+        "capacity": {"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,
+        "fallback": charter.fallback,
+        "baseline_rule": charter.baseline_rule,
+        "control_group": charter.control_group,
+        "exploration_share": charter.exploration_share,
+        "horizon_days": horizon_of(project).days,
+    }
+
+
+def _reference(history: History, runner: ModelRunner, model: FittedModel, rows: Rows) -> dict[str, Any]:
+    """Return the profiles that drift is measured against: every feature, and the scores, on training rows."""
+    step = max(1, -(-len(rows) // _PROFILED_ROWS))
+    chosen = rows[::step]
+    features = {f.name: as_json(_profile(history, f, chosen)) for f in model.inputs}
+    scores = runner.predict_rows(model, history.table_path, chosen)
+    columns = scores[:, None] if scores.ndim == 1 else scores
+    return {
+        "features": features,
+        "scores": [as_json(profile_numbers(np.ascontiguousarray(column))) for column in columns.T],
+        "rows": len(chosen),
+    }
+
+
+def _profile(history: History, feature: FeatureSpec, rows: Rows) -> NumberProfile | CategoryProfile:
+    if feature.kind == "category":
+        return profile_categories(*read_category_codes(history.table_path, feature.name, rows))
+    values = read_numbers(history.table_path, feature.name, rows)
+    return profile_numbers(values, origin=origin_for(values))
+
+
+def _lock_text(folder: Path) -> str:
+    lock = folder / "requirements.lock"
+    return lock.read_text(encoding="utf-8") if lock.is_file() else ""
