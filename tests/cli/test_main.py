@@ -51,7 +51,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"trueup {__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["init", "doctor"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_exists_and_takes_json(name: str) -> None:
     assert build_parser().parse_args([name, "--json"]).json is True
     assert callable(command_named(name))

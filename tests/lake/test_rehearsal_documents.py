@@ -49,11 +49,14 @@ REHEARSAL = Rehearsal(
     rows=40,
     capacity={"cases": 2, "per": "day"},
     assumptions=("none",),
-    strategies=(STRATEGY, replace(STRATEGY, name="monthly", releases=(Release("x", "m", "first", "r"),))),
+    strategies=(
+        STRATEGY,
+        replace(STRATEGY, name="monthly", releases=(Release("x", "m", "first", "r"),)),
+    ),
     recommended="never",
     reason="it earns as much",
     warnings=(Notice("data.leakage-suspected", "too good", column="stage"),),
-    drift=(FeatureDrift("amount", "2024-01", 0.1, 0.0, 0, None),),
+    drift=(FeatureDrift("amount", "2024-01", 0.1, 0.0, 0.0, None),),
     candidates=({"name": "linear", "value": 1.0},),
     facts={"days": 31},
 )

@@ -51,7 +51,8 @@ def build_parser() -> Parser:
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
-    train.add_argument("--guided", action="store_true", help="guided training, even when the project has a pipeline")
+    train.add_argument("--guided", action="store_true", help="guided training in place of the project's own pipeline")
+    _add_no_guided(train)
     _add_rehearse(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
     report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")
@@ -92,8 +93,12 @@ def _add_rehearse(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--strategy", action="append", metavar="NAME", help="play only this strategy; may be repeated (default: all)"
     )
+    _add_no_guided(parser)
+
+
+def _add_no_guided(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--no-guided", action="store_true", help="do not play guided training beside the project's own pipeline"
+        "--no-guided", action="store_true", help="do not compare guided training with the project's own pipeline"
     )
 
 

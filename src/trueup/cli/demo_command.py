@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.note(f"    {line}")
     console.note("3/5 Train: choose a model by what it earns with 4 reviews a day, and package it")
     trained = train_project(project, workspace, console)
-    for line in describe_training(trained):
+    for line in describe_training(trained, project.charter.currency):
         console.note(f"    {line}")
     console.note("4/5 Rehearse 2024: decide, wait for outcomes, retrain, for several strategies")
     rehearsal = rehearse_and_keep(project, workspace, console, workers=arguments.workers)

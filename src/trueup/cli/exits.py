@@ -14,25 +14,24 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
 _ENVIRONMENT_CODES = (
+    "build.out-of-memory",
+    "build.runner-died",
+    "bundle.cannot-write",
     "cli.environment",
+    "compute.worker-died",
+    "data.source-unreadable",
     "lake.full",
     "lake.read-only",
     "lake.unavailable",
-    "lake.error",
-    "build.runner-died",
-    "build.out-of-memory",
-    "bundle.cannot-write",
-    "data.disk-full",
-    "data.cannot-write",
 )
 _CHECK_CODES = (
-    "cli.check-failed",
-    "bundle.refused",
-    "bundle.bad-manifest",
-    "bundle.files-differ",
-    "bundle.bad-signature",
+    "align.signature-invalid",
     "bundle.bad-archive",
+    "bundle.bad-manifest",
+    "bundle.bad-signature",
+    "bundle.files-differ",
     "bundle.golden-rows-differ",
+    "bundle.refused",
 )
 
 

@@ -22,8 +22,8 @@ def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
 
 
 def _line(strategy: Strategy, currency: str, *, chosen: bool) -> str:
-    low, high = strategy.value_interval
-    interval = f"{low:,.0f} to {high:,.0f}"
+    bounds = strategy.value_interval
+    interval = f"{bounds[0]:,.0f} to {bounds[1]:,.0f}"
     acted = "" if strategy.cases_acted is None else f"{strategy.cases_acted:,}"
     most = "" if strategy.max_cases_in_period is None else f"{strategy.max_cases_in_period:,}"
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueup.lake.errors import LakeError
@@ -53,7 +53,7 @@ def _strategy(fields: Mapping[str, Any]) -> Strategy:
     return Strategy(
         **{
             **fields,
-            "value_interval": tuple(fields["value_interval"]),
+            "value_interval": _pair(fields["value_interval"]),
             "releases": tuple(_release(r) for r in fields["releases"]),
             "windows": tuple(Window(**w) for w in fields["windows"]),
             "kpis": tuple(KpiResult(**k) for k in fields["kpis"]),
@@ -63,5 +63,8 @@ def _strategy(fields: Mapping[str, Any]) -> Strategy:
 
 
 def _release(fields: Mapping[str, Any]) -> Release:
-    interval = fields.get("value_gain_interval")
-    return Release(**{**fields, "value_gain_interval": tuple(interval) if interval is not None else None})
+    return Release(**{**fields, "value_gain_interval": _pair(fields.get("value_gain_interval"))})
+
+
+def _pair(interval: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if interval is None else tuple(interval)
