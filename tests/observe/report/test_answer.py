@@ -56,6 +56,11 @@ def test_a_range_that_reaches_below_zero_is_only_probable(bookings: Sample) -> N
     assert "Likely −€750 to €258 k (9 chances in 10)" in answer.how.replace("\u00a0", " ")
 
 
+def test_retraining_is_not_judged_when_none_was_rehearsed(every_sample: dict[str, Sample]) -> None:
+    alone = every_sample["no_windows"]
+    assert answer_of(alone.rehearsal, alone.charter).word == "Yes."
+
+
 def test_the_range_moves_by_what_the_retrainings_cost(bookings: Sample) -> None:
     assert net_interval(bookings.rehearsal.strategies[1]) == (194_290.0, 258_120.0)
 

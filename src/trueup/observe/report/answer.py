@@ -102,16 +102,16 @@ def answer_of(rehearsal: Rehearsal, charter: Charter) -> Answer:
         f"Likely {money_range(low, high, rehearsal.currency)} (9 chances in 10), after the cost of retraining. "
         f"Compared {baseline_phrase(rehearsal, charter)}."
     )
-    word, tone, status = _verdict(chosen, low)
+    word, tone, status = _verdict(chosen, low, alone=len(rehearsal.strategies) == 1)
     return Answer(tone, word, _sentence(rehearsal, charter, chosen), how, status)
 
 
-def _verdict(chosen: Strategy, low: float) -> tuple[str, Tone, str]:
+def _verdict(chosen: Strategy, low: float, *, alone: bool) -> tuple[str, Tone, str]:
     if chosen.net_value <= 0:
         return "No.", "bad", "Not worth it"
     if low <= 0:
         return "Probably.", "warn", "Not certain"
-    if chosen.name == "never":
+    if chosen.name == "never" and not alone:
         return "Not worth retraining.", "idle", "Worth it, never retrain"
     return "Yes.", "good", "Worth it"
 
