@@ -190,7 +190,7 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
     return start, end
 
 
-def stage_of(project: Project, workspace: Workspace, history: History, recipe: Recipe, *, threads: int) -> Stage:
+def stage_of(project: Project, workspace: Workspace, history: History, recipe: Recipe) -> Stage:
     """Return the stage a rehearsal is played on."""
     start, end = rehearsed_period(project, history)
     return Stage(
@@ -201,7 +201,6 @@ def stage_of(project: Project, workspace: Workspace, history: History, recipe: R
         start=start,
         end=end,
         horizon=horizon_of(project),
-        threads=threads,
     )
 
 

@@ -69,8 +69,7 @@ def rehearse(
     say = progress or _Quiet()
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
-    threads = 1 if workers > 1 else 2
-    stage, choice, found = _prepare(project, workspace, history, guided=guided, threads=threads, say=say)
+    stage, choice, found = _prepare(project, workspace, history, guided=guided, say=say)
     results = _play_all(_acts(project, stage, choice, only), workers=workers, say=say)
     with open_bench(stage) as bench:
         say(0, 1, "measuring drift")
@@ -79,15 +78,15 @@ def rehearse(
 
 
 def _prepare(
-    project: Project, workspace: Workspace, history: History, *, guided: bool, threads: int, say: Progress
+    project: Project, workspace: Workspace, history: History, *, guided: bool, say: Progress
 ) -> tuple[Stage, RecipeChoice, Suspicions]:
     """Choose the recipe as known at the start, and look for what makes figures too good."""
     start, _ = rehearsed_period(project, history)
-    with open_workbench(project, history, workspace.scratch, threads=threads) as (runner, pricer):
+    with open_workbench(project, history, workspace.scratch) as (runner, pricer):
         choice = choose_recipes(project, history, runner, pricer=pricer, as_of=start, guided=guided, progress=say)
         say(0, 1, "looking for columns that give the outcome away")
         found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
-    stage = stage_of(project, workspace, history, choice.recipe, threads=threads)
+    stage = stage_of(project, workspace, history, choice.recipe)
     with open_bench(stage) as bench:
         say(0, 1, "looking for immature labels")
         immature = find_immature_labels(bench)

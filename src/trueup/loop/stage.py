@@ -36,7 +36,6 @@ class Stage:
     end: int
     horizon: Duration
     """How far back a recipe is judged."""
-    threads: int = 1
 
     @property
     def turns(self) -> Moments:
@@ -78,7 +77,7 @@ def open_bench(stage: Stage) -> Iterator[Bench]:
     final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
     known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
     order = known[np.argsort(final[known], kind="stable")]
-    with open_workbench(stage.project, history, stage.scratch, threads=stage.threads) as (runner, pricer):
+    with open_workbench(stage.project, history, stage.scratch) as (runner, pricer):
         yield Bench(
             stage=stage,
             history=history,
@@ -98,14 +97,16 @@ def _rows_a_month(stage: Stage, rows: slice) -> int:
 
 
 @contextlib.contextmanager
-def open_workbench(
-    project: Project, history: History, scratch: Path, *, threads: int
-) -> Iterator[tuple[ModelRunner, CasePricer]]:
-    """Open the process that holds models, and what evaluates the charter's expressions."""
+def open_workbench(project: Project, history: History, scratch: Path) -> Iterator[tuple[ModelRunner, CasePricer]]:
+    """Open the process that holds models, and what evaluates the charter's expressions.
+
+    Models are fitted on one thread: sums then have one order, so that figures do not depend on how many strategies are
+    played side by side; several cores are used by playing several strategies.
+    """
     spill = scratch / "duckdb"
     spill.mkdir(parents=True, exist_ok=True)
     with (
-        ModelRunner(Path(project.folder), scratch / "models", threads=threads) as runner,
-        contextlib.closing(connect(memory_limit_mb=1_000, threads=threads, temp_directory=spill)) as connection,
+        ModelRunner(Path(project.folder), scratch / "models", threads=1) as runner,
+        contextlib.closing(connect(memory_limit_mb=1_000, threads=1, temp_directory=spill)) as connection,
     ):
         yield runner, CasePricer(history, connection)

@@ -80,7 +80,6 @@ def train(
     workspace: Workspace,
     *,
     guided: bool = True,
-    threads: int = 2,
     progress: Progress | None = None,
 ) -> Trained:
     """Train the project's model on everything final in its data, and package it.
@@ -92,7 +91,6 @@ def train(
         Holds the ingested table; the bundle goes to its lake.
     guided : bool
         With a pipeline of the project's own: whether guided training stands beside it.
-    threads : int
     progress : callable, optional
 
     Raises
@@ -104,7 +102,7 @@ def train(
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
     as_of = history.data_end
-    with open_workbench(project, history, workspace.scratch, threads=threads) as (runner, pricer):
+    with open_workbench(project, history, workspace.scratch) as (runner, pricer):
         choice = choose_recipes(project, history, runner, pricer=pricer, as_of=as_of, guided=guided, progress=say)
         say(0, 1, "looking for columns that give the outcome away")
         found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
