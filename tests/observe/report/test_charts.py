@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trueup.observe.report.charts import COLOURS, NARROW, WIDE, Frame, Line, Mark, draw, line_chart, nice_ticks
@@ -60,6 +60,8 @@ def test_sixty_windows_keep_the_axis_readable() -> None:
         assert len(axis["values"]) <= size.x_ticks
 
 
+@example(0.0, 5e-324)
+@example(1e9, 1e9)
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
 def test_ticks_enclose_the_values_in_equal_steps(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)

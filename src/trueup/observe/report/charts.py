@@ -148,8 +148,10 @@ def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     >>> nice_ticks(-3, 41)
     [-10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
     """
-    if not high > low:
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-6 * size, 1e-9):
+        margin = size / 2 if size > 1e-9 else 0.5
+        low, high = low - margin, high + margin
     rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if rough <= m * power)
