@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from trueup.build.errors import (
     PipelineNotFound,
     RunnerDied,
     ScoresUnusable,
+    ScratchUnusable,
 )
 from trueup.build.recipe import Feature, Recipe, TrainingRows
 from trueup.build.runner import ModelRunner, code_digest
@@ -255,6 +257,38 @@ def test_a_process_killed_during_a_fit_leaves_nothing_and_the_next_fit_works(
     assert len(list((tmp_path / "scratch" / "models").iterdir())) == 1
 
 
+def test_an_interrupt_ends_the_process_and_leaves_nothing(
+    cases: TrainingRows, open_runner: Open, project: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "started"
+    os.mkfifo(pipe)
+    (project / "pipeline.py").write_text(
+        f"def stuck():\n    import threading\n    open({str(pipe)!r}, 'w').close()\n    threading.Event().wait()\n"
+    )
+    runner = open_runner()
+    seen: list[int] = []
+
+    def interrupt_once_it_fits() -> None:
+        pipe.open().close()
+        assert runner.process_id is not None
+        seen.append(os.pidfd_open(runner.process_id))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_fits).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.fit(replace(NUMBERS, pipeline="pipeline:stuck"), cases)
+    assert select.select([seen[0]], [], [], 60)[0]
+    os.close(seen[0])
+    assert runner.process_id is None
+    assert list((tmp_path / "scratch" / "models").iterdir()) == []
+
+
+def test_a_scratch_that_is_no_folder_is_named(cases: TrainingRows, open_runner: Open, tmp_path: Path) -> None:
+    (tmp_path / "scratch").write_text("a file")
+    with pytest.raises(ScratchUnusable, match="scratch cannot be used"):
+        open_runner().fit(BOOSTING, cases)
+
+
 def test_native_code_that_crashes_is_reported_as_a_death(cases: TrainingRows, open_runner: Open, project: Path) -> None:
     (project / "pipeline.py").write_text("import os\ndef make():\n    os.abort()\n")
     with pytest.raises(RunnerDied, match="signal 6") as died:
@@ -287,8 +321,6 @@ def test_a_killed_caller_takes_its_process_along_and_its_desk_is_cleared_by_the_
         child = int(caller.stdout.readline())
         ended = os.pidfd_open(child)
         caller.kill()
-    import select
-
     assert select.select([ended], [], [], 60)[0]
     os.close(ended)
     with ModelRunner(project, tmp_path / "scratch"):

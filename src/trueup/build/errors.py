@@ -89,6 +89,12 @@ class ScoresUnusable(BuildError):
     code = "build.scores-unusable"
 
 
+class ScratchUnusable(BuildError):
+    """The scratch folder cannot be written or read: full, read-only, not a folder."""
+
+    code = "build.scratch-unusable"
+
+
 class SplitImpossible(BuildError):
     """No rows are left on one side of a split."""
 

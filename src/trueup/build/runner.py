@@ -24,7 +24,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.build.errors import NoTrainingRows, RunnerDied, error_from
+from trueup.build.errors import NoTrainingRows, RunnerDied, ScratchUnusable, error_from
 from trueup.build.recipe import FittedModel, Recipe, TrainingRows
 from trueup.build.wire import receive, send
 from trueup.bundle.features import parse_features
@@ -211,7 +211,10 @@ class ModelRunner:
 
     def _save(self, name: str, array: NDArray[Any]) -> Path:
         path = self._open_desk() / f"{name}.npy"
-        np.save(path, array, allow_pickle=False)
+        try:
+            np.save(path, array, allow_pickle=False)
+        except OSError as cause:
+            raise _unusable(self._scratch, cause) from cause
         return path
 
     def _digest_of_fit(self, recipe: Recipe, rows: TrainingRows) -> str:
@@ -244,12 +247,15 @@ class ModelRunner:
         """Return this runner's own folder; on first use remove those of runners that were killed."""
         if self._desk is None:
             desks = self._scratch / "runners"
-            desks.mkdir(parents=True, exist_ok=True)
-            (self._scratch / "models").mkdir(exist_ok=True)
-            for desk in desks.iterdir():
-                _remove_if_left(desk)
-            self._desk = Path(tempfile.mkdtemp(dir=desks))
-            self._lock = (self._desk / "lock").open("wb")
+            try:
+                desks.mkdir(parents=True, exist_ok=True)
+                (self._scratch / "models").mkdir(exist_ok=True)
+                for desk in desks.iterdir():
+                    _remove_if_left(desk)
+                self._desk = Path(tempfile.mkdtemp(dir=desks))
+                self._lock = (self._desk / "lock").open("wb")
+            except OSError as cause:
+                raise _unusable(self._scratch, cause) from cause
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self._desk
 
@@ -318,6 +324,15 @@ def code_digest(project_folder: Path) -> str:
     ]
     return digest_of(
         [[path.relative_to(project_folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()] for path in paths]
+    )
+
+
+def _unusable(scratch: Path, cause: OSError) -> ScratchUnusable:
+    return ScratchUnusable(
+        f"The scratch folder {scratch} cannot be used: {cause.strerror or type(cause).__name__}; free some space "
+        "there, or name another folder",
+        folder=str(scratch),
+        errno=cause.errno,
     )
 
 

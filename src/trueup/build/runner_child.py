@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from trueup.build.errors import BuildError, ModelUnreadable, OutOfMemory
+from trueup.build.errors import BuildError, ModelUnreadable, OutOfMemory, ScratchUnusable
 from trueup.build.fitting import Scorer, fit_scorer, read_columns, scores_of
 from trueup.build.frames import FeatureFiles
 from trueup.build.recipe import recipe_from_json
@@ -160,6 +160,15 @@ def _answered(child: Child, request: Request) -> dict[str, Any]:
                 f'The process that holds the models met its memory limit during "{request["op"]}"; raise the limit, '
                 "or train on fewer rows",
                 operation=request["op"],
+            )
+        )
+    except OSError as error:
+        return _error(
+            ScratchUnusable(
+                f'"{request["op"]}" could not read or write a file: {error.strerror or type(error).__name__}; look at '
+                "the free space of the scratch folder",
+                operation=request["op"],
+                errno=error.errno,
             )
         )
     except Exception as error:  # noqa: BLE001 - the border of the process: the fact crosses, the data does not
