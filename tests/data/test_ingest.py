@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,9 @@ from trueup.data.ingest import IngestReport, describe, ingest
 from trueup.kernel.periods import moment_of
 from trueup.lake.errors import StoreFull, StoreReadOnly
 from trueup.lake.tables import Tables
+
+if TYPE_CHECKING:
+    from tests.conftest import S3Server
 
 AS_OF = moment_of(dt.datetime(2024, 6, 1, tzinfo=dt.UTC))
 
@@ -320,3 +324,21 @@ def test_real_parquet_comes_in_whole(real_data: Path, tables: Tables, file: str,
     assert report.rows == rows
     assert len(report.columns) == len(pq.read_schema(real_data / file))
     assert {column.kind for column in report.columns} == {"number", "category", "date"}
+
+
+def test_a_table_in_an_object_store_holds_the_same_rows(
+    s3_server: S3Server, take: Callable[..., IngestReport], tmp_path: Path
+) -> None:
+    here = take("a,b\n1,x\n2,y\n")
+    there = Tables(f"{s3_server.create_bucket('ingest')}/lake", s3_server.options, scratch=tmp_path / "scratch")
+    report = ingest("cases.csv", tables=there, name="cases", as_of=AS_OF, base=tmp_path)
+    assert report.digest == here.digest
+    files = there.local_files("cases", into=tmp_path / "fetched")
+    assert [pq.read_table(file)["b"].to_pylist() for file in files] == [["x", "y"]]
+
+
+def test_2000_columns_come_in(take: Callable[..., IngestReport]) -> None:
+    line = ",".join(str(i % 7) for i in range(2_000))
+    report = take(",".join(f"c{i}" for i in range(2_000)) + "\n" + f"{line}\n" * 20)
+    assert (report.rows, len(report.columns)) == (20, 2_000)
+    assert {column.stored for column in report.columns} == {"int64"}

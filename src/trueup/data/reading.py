@@ -85,6 +85,9 @@ def check_text(file: Path, *, on_bytes: Callable[[int], None]) -> None:
                 lines += block.count(b"\n")
                 position += len(block)
                 on_bytes(len(block))
+        if decoder.getstate()[0]:
+            place = f'"{file}", line {lines + 1}'
+            raise WrongEncoding(f"{place}: the file ends in the middle of a character; it is cut off", file=str(file))
     except (EOFError, zlib.error, OSError) as error:
         raise BrokenFile(
             f'"{file}" cannot be read to its end: {_first_line(error)}; it may be cut off', file=str(file)

@@ -113,7 +113,7 @@ def class_sql(text: str) -> str:
     first, second = (f"try_cast(regexp_extract({text}, '^\\s*(\\d+)[-/.](\\d+)', {n}) AS INTEGER)" for n in (1, 2))
     return f"""CASE
         WHEN {text} IS NULL THEN NULL
-        WHEN ascii({text}) IN (9, 10, 13, 32) AND trim({text}, ' \t\r\n') = '' THEN 'blank'
+        WHEN ascii({text}) IN (0, 9, 10, 13, 32) AND trim({text}, ' \t\r\n') = '' THEN 'blank'
         WHEN ascii({text}) BETWEEN 48 AND 57 OR ascii({text}) IN (9, 32, 43, 45, 46) THEN CASE
             WHEN substr({text}, 5, 1) = '-' AND regexp_full_match({text}, '\\d{{4}}-\\d{{2}}-\\d{{2}}.*') THEN CASE
                 WHEN length(trim({text})) = 10 AND try_cast({text} AS DATE) IS NOT NULL THEN 'iso_date'
