@@ -79,9 +79,10 @@ class CasePricer:
         table = self._table(columns).take(rows) if columns else None
         beside = _with_facts(table, {n: v for n, v in facts.items() if n in expression.columns}, len(rows))
         self._connection.register("cases", beside)
-        row = self._connection.execute(f"SELECT ({to_duckdb(expression)})::DOUBLE FROM cases").fetchone()  # noqa: S608
+        # all rows are fetched: DuckDB keeps the result open, and the table in use, until the last one is
+        (row,) = self._connection.execute(f"SELECT ({to_duckdb(expression)})::DOUBLE FROM cases").fetchall()  # noqa: S608
         self._connection.unregister("cases")
-        return None if row is None or row[0] is None else float(row[0])
+        return None if row[0] is None else float(row[0])
 
     def _beside(self, wanted: frozenset[str], rows: slice, facts: dict[str, NDArray[np.generic]]) -> pa.Table:
         columns = sorted(wanted - _OUTSIDE)

@@ -83,7 +83,7 @@ def tell_history(
     target = folder / "table.parquet"
     connection.execute(
         f"COPY ({_query(plan)}) TO {_quoted_text(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})"
-    )
+    ).fetchall()
     total = _count(connection, "SELECT count(*) FROM source")
     facts = _narrow(connection, target)
     if not len(facts["time"]):
@@ -149,7 +149,7 @@ def _query(plan: _Plan) -> str:
 
 def _narrow(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, NDArray[np.generic]]:
     wanted = f"COLUMNS('^{_PREFIX.replace('$', '[$]')}')"
-    table = connection.execute(f"SELECT {wanted} FROM read_parquet({_quoted_text(str(target))})").to_arrow_table()  # noqa: S608
+    table = connection.sql(f"SELECT {wanted} FROM read_parquet({_quoted_text(str(target))})").to_arrow_table()  # noqa: S608
     facts: dict[str, NDArray[np.generic]] = {}
     if table is None:
         return facts
@@ -275,7 +275,7 @@ def _columns(
     words = [n for n, kind in kinds.items() if kind == "category" and roles[n] == "feature"]
     if words:
         counts = ", ".join(f"approx_count_distinct({_quoted(n)}), count({_quoted(n)})" for n in words)
-        row = connection.execute(f"SELECT {counts} FROM source").fetchone() or ()  # noqa: S608
+        [row] = connection.execute(f"SELECT {counts} FROM source").fetchall()  # noqa: S608
         for i, name in enumerate(words):
             distinct, filled = row[2 * i], row[2 * i + 1]
             if distinct > max(_TEXT_MIN_DISTINCT, _TEXT_DISTINCT_SHARE * filled):
@@ -380,8 +380,8 @@ def _replace(history: History, **changes: object) -> History:
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    [(count,)] = connection.execute(query).fetchall()
+    return int(count)
 
 
 def _quoted(name: str) -> str:
