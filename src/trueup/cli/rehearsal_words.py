@@ -14,7 +14,7 @@ def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
         f"  {'strategy':<22}{'value':>14}{'90 % interval':>30}{'retrainings cost':>18}{'acted':>9}{'most':>6}",
     ]
     lines += [_line(s, rehearsal.currency, chosen=s.name == rehearsal.recommended) for s in rehearsal.strategies]
-    lines += ["", f"Recommended: {rehearsal.recommended}. {rehearsal.reason}"]
+    lines += ["", f"Recommended: {rehearsal.recommended}. {rehearsal.reason[:1].upper()}{rehearsal.reason[1:]}"]
     if rehearsal.warnings:
         lines += ["", "Worth knowing about the data:"]
         lines += [f"  [{w.code}] {w.message}" for w in rehearsal.warnings]
