@@ -58,8 +58,8 @@ def test_another_seed_gives_other_columns() -> None:
     assert len(first["amount"]) != len(other["amount"]) or not np.array_equal(first["amount"], other["amount"])
 
 
-def test_two_years_hold_about_eighty_thousand_applications_and_two_percent_fraud(drifting: lender.Columns) -> None:
-    assert 70_000 < len(drifting["amount"]) < 85_000
+def test_two_years_hold_about_seventy_thousand_applications_and_two_percent_fraud(drifting: lender.Columns) -> None:
+    assert 66_000 < len(drifting["amount"]) < 85_000
     assert 0.018 < drifting["is_fraud"].mean() < 0.026
 
 
@@ -68,20 +68,20 @@ def test_applications_are_sorted_by_time_and_ids_are_unique(drifting: lender.Col
     assert len(np.unique(drifting["application_id"])) == len(drifting["application_id"])
 
 
-def test_only_frauds_are_confirmed_and_between_3_and_45_days_later(drifting: lender.Columns) -> None:
+def test_only_frauds_are_confirmed_and_between_3_and_44_days_later(drifting: lender.Columns) -> None:
     confirmed = ~np.isnat(drifting["confirmed_at"])
     assert np.array_equal(confirmed, drifting["is_fraud"] == 1)
     delay = (drifting["confirmed_at"][confirmed] - drifting["applied_at"][confirmed]) / DAY
     assert delay.min() >= 3
-    assert delay.max() < lender.FINAL_AFTER_DAYS
+    assert delay.max() <= lender.FINAL_AFTER_DAYS - 1
     assert 14 < np.median(delay) < 18
 
 
-def test_no_fraud_is_known_that_is_confirmed_after_the_last_day(drifting: lender.Columns) -> None:
-    end = np.datetime64(lender.FIRST_DAY, "us") + np.timedelta64(776, "D")
-    assert np.nanmax(drifting["confirmed_at"]) < end
-    last_week = _days(drifting) >= 776 - 7
-    assert drifting["is_fraud"][last_week].mean() < 0.01
+def test_the_last_outcomes_were_waited_for(drifting: lender.Columns) -> None:
+    end = np.datetime64(lender.FIRST_DAY, "us") + np.timedelta64(731, "D")
+    assert drifting["applied_at"].max() < end < np.nanmax(drifting["confirmed_at"])
+    last_weeks = _days(drifting) >= 731 - 28
+    assert drifting["is_fraud"][last_weeks].mean() > 0.018
 
 
 def test_every_weekday_and_hour_has_its_own_volume(drifting: lender.Columns) -> None:
@@ -110,7 +110,7 @@ def test_without_drift_there_is_no_incident(steady: lender.Columns) -> None:
 def test_drift_makes_the_first_years_model_lose_and_a_later_one_win(drifting: lender.Columns) -> None:
     static = _auc_of_last_quarter(drifting, trained_until_day=320)
     refitted = _auc_of_last_quarter(drifting, trained_until_day=595)
-    assert static < 0.75
+    assert static < 0.8
     assert refitted > static + 0.15
 
 

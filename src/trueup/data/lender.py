@@ -74,7 +74,7 @@ class _Cases:
         return np.asarray(values)[np.searchsorted(np.cumsum(p / p.sum()), self.rng.random(self.n), side="right")]
 
 
-def simulate(*, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: bool = True) -> Columns:
+def simulate(*, seed: int = 7, days: int = 731, per_day: float = 100.0, drift: bool = True) -> Columns:
     """Return `days` days of applications as columns, sorted by time.
 
     Parameters
@@ -82,7 +82,7 @@ def simulate(*, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: b
     seed : int
         The same seed gives the same columns.
     days : int
-        Days from `FIRST_DAY`, at least 1. The default is two years and the 45 days their last outcomes need.
+        Days from `FIRST_DAY`, at least 1. The default is two years, 2023 and 2024.
     per_day : float
         Mean applications a day, above 0; about 2 % are fraud.
     drift : bool
@@ -92,8 +92,8 @@ def simulate(*, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: b
     Returns
     -------
     dict of str to ndarray
-        Times are ``datetime64[us]`` in UTC, NaT where unknown; missing numbers are NaN. `is_fraud` is what was known at
-        the end of the last day: a fraud confirmed later still reads 0, and its row is not final yet.
+        Times are ``datetime64[us]`` in UTC, NaT where unknown; missing numbers are NaN. The last outcomes were waited
+        for: `confirmed_at` reaches 45 days beyond the last application.
 
     Notes
     -----
@@ -113,11 +113,11 @@ def simulate(*, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: b
     columns["referrer"] = cases.pick(_REFERRERS, [5, 1, 3, 4])
     if drift:
         columns["job_tenure_years"] = _with_incident(columns["job_tenure_years"], columns["broker"], cases.day)
-    return columns | _draw_outcome(cases, applied_at, days)
+    return columns | _draw_outcome(cases, applied_at)
 
 
 def write_applications(
-    path: Path, /, *, seed: int = 7, days: int = 776, per_day: float = 100.0, drift: bool = True
+    path: Path, /, *, seed: int = 7, days: int = 731, per_day: float = 100.0, drift: bool = True
 ) -> int:
     """Write simulated applications as one Parquet file and return the number of rows.
 
@@ -256,19 +256,18 @@ def _with_incident(tenure: NDArray[np.float64], broker: NDArray[Any], day: NDArr
     return np.where(broken, np.round(tenure * 12, 1), tenure)
 
 
-def _draw_outcome(cases: _Cases, applied_at: NDArray[Any], days: int) -> Columns:
-    """Draw when a fraud is confirmed, and what is known of it at the end of the last day.
+def _draw_outcome(cases: _Cases, applied_at: NDArray[Any]) -> Columns:
+    """Draw when a fraud is confirmed: 3 to 44 days later, well before 45 local days are over.
 
     `collection_stage` is written long after the decision: a column that gives the outcome away.
     """
-    delay_days = np.clip(cases.rng.lognormal(np.log(16.0), 0.55, cases.n), 3.0, FINAL_AFTER_DAYS - 0.01)
+    delay_days = np.clip(cases.rng.lognormal(np.log(16.0), 0.55, cases.n), 3.0, FINAL_AFTER_DAYS - 1.0)
     confirmed = applied_at + (delay_days * _DAY_US).astype("timedelta64[us]")
-    end = np.datetime64(FIRST_DAY, "us") + np.timedelta64(days * _DAY_US, "us")
-    known = (cases.kind != HONEST) & (confirmed < end)
+    fraud = cases.kind != HONEST
     late_payer = cases.share(0.05)
-    stage = np.where(known & cases.share(0.9), "legal", np.where(late_payer, "reminder", "none"))
+    stage = np.where(fraud & cases.share(0.9), "legal", np.where(late_payer, "reminder", "none"))
     return {
-        "is_fraud": known.astype(np.int8),
-        "confirmed_at": np.where(known, confirmed, np.datetime64("NaT", "us")),
+        "is_fraud": fraud.astype(np.int8),
+        "confirmed_at": np.where(fraud, confirmed, np.datetime64("NaT", "us")),
         "collection_stage": stage,
     }
