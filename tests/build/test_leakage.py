@@ -40,6 +40,7 @@ def history_of(
         payoffs=None,
         baseline=None,
         unit_hash=np.zeros(table.num_rows, dtype=np.uint64),
+        data_end=int(event_time[-1]) + 1,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.kernel.periods import NEVER, Moments
+from trueup.kernel.periods import Moments
 from trueup.lake.rehearsals import Notice
 
 _ARRAYS = ("event_time", "known_at", "final_at", "outcome", "unit_hash")
@@ -58,6 +58,8 @@ class History:
     """What the baseline rule does: 1 acts, 0 does not (a number for regression); None without a rule."""
     unit_hash: NDArray[np.uint64]
     """Hash of the case id, for control groups, canaries and exploration."""
+    data_end: int
+    """The first moment after everything the table tells: the latest event, or news of an outcome."""
     dated: bool = True
     """False when the table has no time column: rows are in file order and cannot be rehearsed."""
     notices: tuple[Notice, ...] = ()
@@ -71,12 +73,6 @@ class History:
     def features(self) -> tuple[HistoryColumn, ...]:
         """Return the columns a model may see."""
         return tuple(c for c in self.columns if c.role == "feature")
-
-    @property
-    def data_end(self) -> int:
-        """Return the last moment anything is known of: the latest event or outcome."""
-        known = self.known_at[self.known_at < NEVER] if self.rows else self.known_at
-        return int(max(self.event_time[-1], known.max() if len(known) else 0)) + 1
 
     def rows_between(self, first: int, last: int) -> slice:
         """Return the positions of the cases that happened in ``[first, last)``."""
@@ -94,6 +90,7 @@ def save_history(history: History) -> None:
         "rows": history.rows,
         "columns": [asdict(c) for c in history.columns],
         "classes": list(history.classes),
+        "data_end": history.data_end,
         "dated": history.dated,
         "notices": [asdict(n) for n in history.notices],
     }
@@ -115,6 +112,7 @@ def open_history(folder: Path) -> History:
         rows=document["rows"],
         columns=tuple(HistoryColumn(**c) for c in document["columns"]),
         classes=tuple(document["classes"]),
+        data_end=document["data_end"],
         dated=document["dated"],
         notices=tuple(Notice(**n) for n in document["notices"]),
         **arrays,  # type: ignore[arg-type]  # each array has the dtype it was saved with

@@ -47,7 +47,7 @@ class CasePricer:
             Positions in the history.
         prediction, outcome : ndarray of float, shape (n_rows,)
         """
-        expression = parse_expression(per_case, where="charter.payoff.per_case")
+        expression = parse_expression(per_case, where="charter.payoff.per_case", expects="number")
         table = self._beside(expression.columns, rows, {"prediction": prediction, "outcome": outcome})
         priced = self._select(f"({to_duckdb(expression)})::DOUBLE", table)
         return np.where(np.isnan(outcome), np.nan, priced)
@@ -61,7 +61,7 @@ class CasePricer:
             Columns: acted and positive, acted and negative, not acted and positive, not acted and negative. One row
             when the condition does not depend on the case.
         """
-        expression = parse_expression(condition, where="charter.guard")
+        expression = parse_expression(condition, where="charter.guard", expects="boolean")
         rows = slice(0, self._history.rows) if expression.columns - _OUTSIDE else slice(0, 1)
         count = rows.stop - rows.start
         held = np.zeros((count, 4), dtype=bool)

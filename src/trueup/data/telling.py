@@ -19,7 +19,7 @@ from trueup.align.charter import PayoffMatrix, PayoffPerCase, Project
 from trueup.data.history import History, HistoryColumn, open_history, save_history
 from trueup.data.outcomes import Labels, read_labels
 from trueup.kernel.errors import TrueupError, nearest_spelling
-from trueup.kernel.expressions import parse_expression, to_duckdb
+from trueup.kernel.expressions import Kind, parse_expression, to_duckdb
 from trueup.kernel.periods import NEVER
 from trueup.lake.rehearsals import Notice
 
@@ -122,11 +122,17 @@ def _plan(project: Project, types: dict[str, str]) -> _Plan:
         final=_moment(data.label_final_at, types, "data.label_final_at", charter.timezone),
         label=_sql(data.label, types, where="data.label"),
         payoffs=payoffs,
-        baseline=_number(charter.baseline_rule, types, where="charter.baseline_rule")
-        if charter.baseline_rule
-        else None,
+        baseline=_baseline(project, types),
         case_id=tuple(_sql(column, types, where="data.case_id") for column in data.case_id),
     )
+
+
+def _baseline(project: Project, types: dict[str, str]) -> str | None:
+    rule = project.charter.baseline_rule
+    if rule is None:
+        return None
+    kind: Kind = "boolean" if project.task == "binary" else "number"
+    return _number(rule, types, where="charter.baseline_rule", expects=kind)
 
 
 def _query(plan: _Plan) -> str:
@@ -140,9 +146,10 @@ def _query(plan: _Plan) -> str:
     ]
     if plan.baseline:
         columns.append(f'({plan.baseline})::DOUBLE AS "{_PREFIX}baseline"')
+    columns.append(f'row_number() OVER () AS "{_PREFIX}row"')
     ids = [f"CAST({sql} AS VARCHAR)" for sql in plan.case_id] or ["CAST(row_number() OVER () AS VARCHAR)"]
     columns.append(f"md5_number_lower(concat_ws('|', {', '.join(ids)})) AS \"{_PREFIX}unit\"")
-    order = ", ".join([f'"{_PREFIX}time"', *plan.case_id])
+    order = ", ".join([f'"{_PREFIX}time"', *plan.case_id, f'"{_PREFIX}row"'])
     inner = f"SELECT *, {', '.join(columns)} FROM source"  # noqa: S608  # parts come from parsed expressions
     return f'SELECT * FROM ({inner}) WHERE "{_PREFIX}time" IS NOT NULL ORDER BY {order}'  # noqa: S608
 
@@ -198,6 +205,7 @@ def _assemble(
         payoffs=payoffs,
         baseline=None if baseline is None else np.nan_to_num(baseline, nan=0.0),
         unit_hash=facts["unit"].astype(np.uint64),
+        data_end=_data_end(time, facts["known"].astype(np.int64)),
         dated=plan.time is not None,
         notices=labels.notices + notices,
     )
@@ -244,6 +252,12 @@ def _known_and_final(
             )
         )
     return known, final, tuple(notices)
+
+
+def _data_end(time: NDArray[np.int64], known: NDArray[np.int64]) -> int:
+    """Return the first moment after everything the table tells: the latest event, or news of an outcome."""
+    news = known[known < NEVER]
+    return int(max(time.max(), news.max() if len(news) else 0)) + 1
 
 
 def _with_classes(history: History, project: Project, connection: duckdb.DuckDBPyConnection) -> History:
@@ -316,10 +330,10 @@ def _kind(sql_type: str) -> str:
     return "number"
 
 
-def _sql(text: str, types: dict[str, str], *, where: str) -> str:
+def _sql(text: str, types: dict[str, str], *, where: str, expects: Kind | None = None) -> str:
     if text in types:
         return _quoted(text)
-    expression = parse_expression(text, where=where)
+    expression = parse_expression(text, where=where, expects=expects)
     for column in sorted(expression.columns):
         if column not in types:
             raise MissingColumn(
@@ -330,13 +344,13 @@ def _sql(text: str, types: dict[str, str], *, where: str) -> str:
     return to_duckdb(expression)
 
 
-def _number(text: str, types: dict[str, str], *, where: str) -> str:
-    return f"CAST(({_sql(text, types, where=where)}) AS DOUBLE)"
+def _number(text: str, types: dict[str, str], *, where: str, expects: Kind = "number") -> str:
+    return f"CAST(({_sql(text, types, where=where, expects=expects)}) AS DOUBLE)"
 
 
 def _per_case_sql(payoff: PayoffPerCase, types: dict[str, str], *, prediction: int, outcome: int) -> str:
     known = {**types, "prediction": "DOUBLE", "outcome": "DOUBLE"}
-    sql = _sql(payoff.per_case, known, where="charter.payoff.per_case")
+    sql = _sql(payoff.per_case, known, where="charter.payoff.per_case", expects="number")
     return sql.replace('"prediction"', f"{prediction}::DOUBLE").replace('"outcome"', f"{outcome}::DOUBLE")
 
 
@@ -344,7 +358,7 @@ def _moment(text: str | None, types: dict[str, str], where: str, timezone: str) 
     """Return SQL for microseconds since 1970 UTC; times without a zone are read in the charter's time zone."""
     if text is None:
         return None
-    sql = _sql(text, types, where=where)
+    sql = _sql(text, types, where=where, expects="moment")
     if types.get(text, "").startswith("TIMESTAMP WITH"):
         return f"epoch_us({sql})"
     if types.get(text, "DATE").startswith("VARCHAR"):

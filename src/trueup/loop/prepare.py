@@ -26,7 +26,7 @@ Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done)."""
 DEFAULT_HORIZON = parse_duration("60d")
 SHORTEST_REHEARSAL = parse_duration("2w")
-_HISTORY_FORMAT = 3
+_HISTORY_FORMAT = 4
 
 
 class LoopError(TrueupError):
@@ -169,8 +169,8 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
     """
     if not history.dated:
         raise NothingToRehearse(
-            f"{project.name} cannot be rehearsed: its data say when nothing happened; name a time column in data.time, "
-            "or use `trueup train`, which works without one"
+            f"{project.name} cannot be rehearsed: its data do not say when cases happened; name a time column in "
+            "data.time, or use `trueup train`, which works without one"
         )
     first, last = int(history.event_time[0]), int(history.event_time[-1]) + 1
     calendar = project.charter.calendar(project.rehearsal.window)

@@ -143,7 +143,7 @@ def _rehearsal(
 ) -> Rehearsal:
     project, stage = bench.project, bench.stage
     charter = project.charter
-    recommended, reason = choose(results, charter.currency)
+    recommended, reason = choose(results, charter.currency, own=[p.name for p in charter.retraining])
     return Rehearsal(
         project=project.name,
         title=project.title,

@@ -69,38 +69,52 @@ def sum_up(bench: Bench, played: Played) -> Result:
     return Result(strategy, weekly)
 
 
-def choose(results: Sequence[Result], currency: str) -> tuple[str, str]:
+def choose(results: Sequence[Result], currency: str, *, own: Sequence[str] = ()) -> tuple[str, str]:
     """Return the name of the recommended strategy and the reason, in money.
 
     The strategy with the most money after retraining costs, unless its gain over `never` cannot be told from luck (the
-    90 % interval of the weekly differences, less the cost, reaches zero): then `never`.
+    90 % interval of the weekly differences, less the cost, reaches zero): then `never`. One of the project's `own`
+    strategies is preferred to another that is not surely better.
     """
     never = next(r for r in results if r.strategy.name == "never")
     best = max(results, key=lambda r: r.strategy.net_value)
     if best is never:
-        others = [r for r in results if r is not never]
-        if not others:
-            return "never", "no other strategy was rehearsed"
-        second = max(others, key=lambda r: r.strategy.net_value)
-        gap = never.strategy.net_value - second.strategy.net_value
+        return "never", _why_not(never, [r for r in results if r is not never], currency)
+    mine = [r for r in results if r.strategy.name in own]
+    if mine and best not in mine:
+        closest = max(mine, key=lambda r: r.strategy.net_value)
+        best = best if _net_gain(best, closest)[0] > 0 else closest
+    low, high = _net_gain(best, never)
+    cost = money_text(best.strategy.retraining_cost, currency)
+    gain = money_text(best.strategy.net_value - never.strategy.net_value, currency)
+    spread = f"between {money_text(low, currency)} and {money_text(high, currency)}, 9 chances in 10"
+    if not low > 0:
         return "never", (
-            f"retraining is not worth it: the best of the others, {second.strategy.name}, would have earned "
-            f"{money_text(gap, currency)} less after {money_text(second.strategy.retraining_cost, currency)} "
-            "for its retrainings"
-        )
-    low, high = paired_difference_interval(best.weekly_value, never.weekly_value, seed=_SEED)
-    cost = best.strategy.retraining_cost
-    gain = best.strategy.net_value - never.strategy.net_value
-    spread = f"between {money_text(low - cost, currency)} and {money_text(high - cost, currency)}, 9 chances in 10"
-    if not low - cost > 0:
-        return "never", (
-            f"retraining is not proven to be worth it: {best.strategy.name} earned {money_text(gain, currency)} more "
-            f"after {money_text(cost, currency)} for its retrainings, but that may be luck ({spread})"
+            f"retraining is not proven to be worth it: {best.strategy.name} earned {gain} more after {cost} for "
+            f"{_times(best)}, but that may be luck ({spread})"
         )
     return best.strategy.name, (
-        f"it would have earned {money_text(gain, currency)} more than never retraining ({spread}), "
-        f"after {money_text(cost, currency)} for {_times(best)}"
+        f"it would have earned {gain} more than never retraining ({spread}), after {cost} for {_times(best)}"
     )
+
+
+def _why_not(never: Result, others: Sequence[Result], currency: str) -> str:
+    if not others:
+        return "no other strategy was rehearsed"
+    second = max(others, key=lambda r: r.strategy.net_value)
+    gap = money_text(never.strategy.net_value - second.strategy.net_value, currency)
+    cost = money_text(second.strategy.retraining_cost, currency)
+    return (
+        f"retraining is not worth it: the best of the others, {second.strategy.name}, would have earned {gap} less "
+        f"after {cost} for {_times(second)}"
+    )
+
+
+def _net_gain(one: Result, other: Result) -> tuple[float, float]:
+    """Return the 90 % interval of what `one` earns more than `other`, after retraining costs."""
+    low, high = paired_difference_interval(one.weekly_value, other.weekly_value, seed=_SEED)
+    extra = one.strategy.retraining_cost - other.strategy.retraining_cost
+    return low - extra, high - extra
 
 
 def _times(result: Result) -> str:
