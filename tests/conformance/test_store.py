@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trueup.lake.errors import BadKey, KeyMissing, KeyTaken, VersionChanged
-from trueup.lake.store import Entry, Store, open_store
+from trueup.lake.store import Entry, Store
+from trueup.lake.stores import open_store
 
 if TYPE_CHECKING:
     from tests.conftest import S3Server

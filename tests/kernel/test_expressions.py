@@ -16,15 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trueup.kernel.expressions import (
-    ExpressionError,
-    Kind,
-    check_columns,
-    check_kinds,
-    parse_aggregate,
-    parse_expression,
-    to_duckdb,
-)
+from trueup.kernel.expression_terms import ExpressionError, Kind
+from trueup.kernel.expressions import check_columns, check_kinds, parse_aggregate, parse_expression, to_duckdb
 from trueup.kernel.rowplan import evaluate, plan_as_json, plan_from_json
 from trueup.kernel.rowvalues import BadRowValue
 

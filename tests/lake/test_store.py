@@ -10,7 +10,7 @@ import pytest
 
 from trueup.lake.errors import BadStoreUrl, StoreFull, StoreReadOnly, StoreUnavailable
 from trueup.lake.folder_store import FolderStore
-from trueup.lake.store import open_store
+from trueup.lake.stores import open_store
 
 DATA_LIBRARIES = {"pyarrow", "pandas", "duckdb", "deltalake", "sklearn", "numpy", "sqlglot", "obstore"}
 
@@ -29,7 +29,7 @@ def test_an_unknown_url_is_refused_by_name(url: str) -> None:
 
 
 def test_a_server_can_open_a_folder_without_data_libraries(tmp_path: Path) -> None:
-    code = "import sys; from trueup.lake.store import open_store\n"
+    code = "import sys; from trueup.lake.stores import open_store\n"
     code += "open_store(sys.argv[1]).put('x', b'1'); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert DATA_LIBRARIES.isdisjoint(ran.stdout.split())

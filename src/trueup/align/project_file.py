@@ -40,14 +40,8 @@ from trueup.align.reading import Section
 from trueup.align.triggers_text import check_exposure, parse_exposure, parse_limit, parse_trigger
 from trueup.kernel.durations import PERIODS, Duration
 from trueup.kernel.errors import Mistake, Mistakes, nearest_spelling
-from trueup.kernel.expressions import (
-    Expression,
-    Kind,
-    check_columns,
-    check_kinds,
-    parse_aggregate,
-    parse_expression,
-)
+from trueup.kernel.expression_terms import Kind
+from trueup.kernel.expressions import Expression, check_columns, check_kinds, parse_aggregate, parse_expression
 
 FILE = "trueup.toml"
 Task = Literal["binary", "multiclass", "regression"]

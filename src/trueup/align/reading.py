@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from trueup.kernel.durations import BadDuration, Duration, parse_duration
 from trueup.kernel.errors import Mistake, nearest_spelling
-from trueup.kernel.expressions import Expression, ExpressionError, Kind, parse_aggregate, parse_expression
+from trueup.kernel.expression_terms import ExpressionError, Kind
+from trueup.kernel.expressions import Expression, parse_aggregate, parse_expression
 
 T = TypeVar("T")
 _LIKE_A_NAME = re.compile(r"\w+(?:[ .-]+\w+)+")

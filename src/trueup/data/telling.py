@@ -19,7 +19,8 @@ from trueup.align.charter import PayoffMatrix, PayoffPerCase, Project
 from trueup.data.history import History, HistoryColumn, open_history, save_history
 from trueup.data.outcomes import Labels, read_labels
 from trueup.kernel.errors import TrueupError, nearest_spelling
-from trueup.kernel.expressions import Kind, parse_expression, to_duckdb
+from trueup.kernel.expression_terms import Kind
+from trueup.kernel.expressions import parse_expression, to_duckdb
 from trueup.kernel.periods import NEVER
 from trueup.lake.rehearsals import Notice
 

@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.expression_kinds import SAID, KindReader, Part, open_as
-from trueup.kernel.expressions import ExpressionError, Kind
+from trueup.kernel.expression_terms import ExpressionError, Kind
 from trueup.kernel.rowplan import Plan
 from trueup.kernel.rowvalues import as_number
 

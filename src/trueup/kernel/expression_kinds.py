@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-from trueup.kernel.expressions import ExpressionError, Kind
+from trueup.kernel.expression_terms import ExpressionError, Kind
 from trueup.kernel.rowplan import Plan
 from trueup.kernel.rowvalues import moment_from_text
 

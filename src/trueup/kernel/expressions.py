@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from trueup.kernel.errors import Mistake, TrueupError, nearest_spelling
+from trueup.kernel.errors import Mistake, nearest_spelling
+from trueup.kernel.expression_terms import Kind
 from trueup.kernel.rowplan import Plan
-
-Kind = Literal["number", "text", "boolean", "moment"]
-"""What a value is. Integers and decimals are numbers, dates are moments."""
 
 _READABLE: dict[str, frozenset[str]] = {
     "number": frozenset({"number", "boolean"}),
@@ -24,22 +21,6 @@ _READABLE: dict[str, frozenset[str]] = {
     "moment": frozenset({"moment", "date"}),
 }
 _SAID = {"number": "a number", "boolean": "yes or no", "text": "text", "moment": "a moment"}
-
-
-class ExpressionError(TrueupError):
-    """A text is not an expression, or uses something that expressions may not."""
-
-    code = "kernel.bad-expression"
-
-    def __init__(self, reason: str, *, where: str, text: str) -> None:
-        super().__init__(f"{where}: {reason}", where=where, expression=text)
-        self.reason = reason
-        """The message without its place."""
-        self.where = where
-
-    def mistake(self) -> Mistake:
-        """Return the error as one of many."""
-        return Mistake(self.where, self.reason)
 
 
 @dataclass(frozen=True)

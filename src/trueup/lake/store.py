@@ -5,13 +5,13 @@ Importing this module loads no data library: prediction servers use it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from trueup.lake.errors import BadKey, BadStoreUrl
+from trueup.lake.errors import BadKey
 
 
 @dataclass(frozen=True)
@@ -82,37 +82,6 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is fine."""
         ...
-
-
-def open_store(url: str | Path, *, options: Mapping[str, str] | None = None) -> Store:
-    """Return the store at `url`.
-
-    Parameters
-    ----------
-    url : str or Path
-        A folder (a path, or ``file:///path``; created when missing at the first write), or ``s3://bucket/prefix``.
-    options : mapping of str to str, optional
-        For ``s3:``, the usual ``AWS_*`` settings: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``,
-        ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, ``AWS_ALLOW_HTTP``. Nothing is read from the environment here.
-
-    Raises
-    ------
-    BadStoreUrl
-        For any other kind of URL.
-    """
-    text = str(url)
-    scheme = text.split(":", 1)[0] if "://" in text or text.startswith("file:") else ""
-    if scheme == "s3":
-        from trueup.lake.s3_store import S3Store
-
-        return S3Store(text, options=options or {})
-    if scheme in ("", "file") and text:
-        from trueup.lake.folder_store import FolderStore
-
-        return FolderStore(folder_of(text))
-    raise BadStoreUrl(
-        f'"{text}" is not a store; allowed are a folder, file:///folder and s3://bucket/prefix', seen=text
-    )
 
 
 def folder_of(url: str) -> Path:

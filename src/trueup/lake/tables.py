@@ -23,7 +23,7 @@ from trueup.lake.errors import KeyMissing, LakeError, lake_error_of, told_as_lak
 from trueup.lake.folder_store import FolderStore, move_into_place
 from trueup.lake.row_digest import RowDigest, recut
 from trueup.lake.staging import StagedTable, StagingFolder, clear_dead_writers, staging_folder
-from trueup.lake.store import open_store
+from trueup.lake.stores import open_store
 
 Mode = Literal["overwrite", "append"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
