@@ -47,7 +47,7 @@ def _column(name: str, kind: str) -> str:
 
 def _is_nan(name: str) -> str:
     # typeof is the same for all rows, so the text is only made for columns of floating-point numbers
-    return f"(typeof({name}) IN ('DOUBLE', 'FLOAT') AND CAST({name} AS VARCHAR) = 'nan')"
+    return f"(typeof({name}) IN ('DOUBLE', 'FLOAT') AND CAST({name} AS VARCHAR) IN ('nan', '-nan'))"
 
 
 def _read(kind: str, sql: str) -> str:
