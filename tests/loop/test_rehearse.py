@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +50,7 @@ def test_no_model_ever_learns_from_an_outcome_of_its_future(rehearsal: Rehearsal
     for played in rehearsal.strategies:
         for release in played.releases:
             assert release.latest_final_at is not None
-            assert release.latest_final_at <= release.at
+            assert dt.datetime.fromisoformat(release.latest_final_at) <= dt.datetime.fromisoformat(release.at)
 
 
 def test_the_capacity_is_used_and_never_exceeded(rehearsal: Rehearsal) -> None:

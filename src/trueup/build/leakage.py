@@ -63,7 +63,7 @@ class Suspicion:
         advice = "It is left out of the features." if self.role != "feature" else "Add it to data.exclude."
         return Notice(
             "data.leakage-suspected",
-            f'"{self.column}" gives the outcome away: {self.why}.{effect} {advice}',
+            f'"{self.column}": {self.why}.{effect} {advice}',
             self.column,
             self.keeping.effect if self.keeping else None,
         )

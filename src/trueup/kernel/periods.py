@@ -35,6 +35,11 @@ def iso(moment: int) -> str:
     return utc(moment).isoformat().replace("+00:00", "Z")
 
 
+def local_iso(moment: int, timezone: str) -> str:
+    """Return a moment as ISO 8601 text in a time zone, such as ``2016-05-01T00:00:00+02:00``."""
+    return utc(moment).astimezone(ZoneInfo(timezone)).isoformat()
+
+
 @dataclass(frozen=True)
 class Calendar:
     """The business calendar: a time zone and a kind of period."""

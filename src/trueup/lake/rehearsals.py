@@ -126,6 +126,8 @@ class FeatureDrift:
     """Share of cases in categories that the reference never had; 0 for numbers."""
     effect_on_value: float | None
     """First-order estimate of what the shift changes per case, in the currency; see `observe.drift_cost`."""
+    beyond_chance: bool = False
+    """Whether it is a loss beyond three standard errors; else the shift stays quiet."""
 
 
 @dataclass(frozen=True)

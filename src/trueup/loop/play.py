@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trueup.align.allocation import Tokens, uniform_of
 from trueup.build.recipe import FittedModel
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
-from trueup.kernel.periods import iso
+from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import CANARY_SALT, PACE_DAYS, Log, decide
 from trueup.loop.guarding import GuardWatch, watch_guards, ways_of
@@ -163,7 +163,7 @@ class Player:
         if isinstance(action, RollBack):
             return self._roll_back(state, action)
         if isinstance(action, Alert):
-            self._played.alerts.append(f"{iso(state.as_of)[:10]}: {action.reason}")
+            self._played.alerts.append(f"{self._when(state)[:10]}: {action.reason}")
         elif action.step.kind == "full":
             self._refresh_gains(state.champion.name, before=state.as_of)
         return state
@@ -198,9 +198,12 @@ class Player:
         state = rolled_back(state)
         self._refresh_gains(state.champion.name, before=state.as_of)
         self._played.releases.append(
-            Release(at=iso(state.as_of), model=state.champion.name, kind="rollback", reason=action.reason)
+            Release(at=self._when(state), model=state.champion.name, kind="rollback", reason=action.reason)
         )
         return state
+
+    def _when(self, state: LoopState) -> str:
+        return local_iso(state.as_of, self._bench.project.charter.timezone)
 
     def _note(self, name: str, kind: str, reason: str, candidate: Candidate) -> None:
         self._played.releases.append(replace(candidate.release, model=name, kind=kind, reason=reason))

@@ -18,7 +18,7 @@ from trueup.data.telling import HistoryError, tell_history
 from trueup.kernel.digests import digest_of
 from trueup.kernel.durations import Duration, parse_duration
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import iso, moment_of
+from trueup.kernel.periods import local_iso, moment_of
 from trueup.lake.tables import Tables, TableVersion
 from trueup.loop.stage import Stage
 
@@ -177,14 +177,18 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
     start = _moment(project, project.rehearsal.start) or calendar.next_start(first + (last - first) // 3)
     end = _moment(project, project.rehearsal.end) or last
     rows = history.rows_between(start, end)
+
+    def day(moment: int) -> str:
+        return local_iso(moment, project.charter.timezone)[:10]
+
     if start >= end or rows.start >= rows.stop:
         raise NothingToRehearse(
-            f"no case happened from {iso(start)[:10]} to {iso(end)[:10]}; the data hold {iso(first)[:10]} to "
-            f"{iso(last)[:10]}: change rehearsal.start or rehearsal.end"
+            f"no case happened from {day(start)} to {day(end)}; the data hold {day(first)} to "
+            f"{day(last)}: change rehearsal.start or rehearsal.end"
         )
     if end - start < SHORTEST_REHEARSAL.microseconds:
         raise NothingToRehearse(
-            f"from {iso(start)[:10]} to {iso(end)[:10]} is less than two weeks, too little to tell luck from skill; "
+            f"from {day(start)} to {day(end)} is less than two weeks, too little to tell luck from skill; "
             "rehearse a longer period"
         )
     return start, end

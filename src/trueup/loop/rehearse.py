@@ -10,7 +10,7 @@ from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
 from trueup.data.history import History
-from trueup.kernel.periods import iso
+from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import FeatureDrift, Rehearsal
 from trueup.loop.immature import find_immature_labels
 from trueup.loop.play import Player
@@ -152,8 +152,8 @@ def _rehearsal(
         currency=charter.currency,
         charter_digest=charter_digest(charter),
         table_version=bench.history.table_version,
-        start=iso(stage.start),
-        end=iso(stage.end),
+        start=local_iso(stage.start, charter.timezone),
+        end=local_iso(stage.end, charter.timezone),
         turns=len(stage.turns) - 1,
         rows=bench.rows.stop - bench.rows.start,
         capacity={"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,

@@ -16,7 +16,7 @@ from trueup.improve.judging import Evidence, compare_on_later_cases, judge
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import iso
+from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import PACE_DAYS, Log
 from trueup.loop.stage import Bench
@@ -70,7 +70,8 @@ def train_first(bench: Bench, plan: StrategyPlan) -> Candidate:
         rows = training_rows(bench, as_of=stage.start, window=None)
     if rows is None:
         raise NothingToLearnFrom(
-            f"at {iso(stage.start)[:10]} fewer than {MIN_TRAINING_ROWS} outcomes of both kinds were final, so there is "
+            f"on {local_iso(stage.start, stage.project.charter.timezone)[:10]} fewer than {MIN_TRAINING_ROWS} "
+            "outcomes of both kinds were final, so there is "
             "nothing to train the first model on; start the rehearsal later (rehearsal.start)"
         )
     model = bench.runner.fit(stage.recipe, rows)
@@ -164,17 +165,17 @@ def _reach(bench: Bench) -> int:
 
 
 def _candidate(bench: Bench, model: FittedModel, rows: TrainingRows, *, as_of: int) -> Candidate:
-    history = bench.history
+    history, timezone = bench.history, bench.project.charter.timezone
     first, last = int(history.event_time[rows.rows[0]]), int(history.event_time[rows.rows[-1]])
     release = Release(
-        at=iso(as_of),
+        at=local_iso(as_of, timezone),
         model="",
         kind="",
         reason="",
         trained_rows=len(rows.rows),
-        trained_from=iso(first),
-        trained_to=iso(last),
-        latest_final_at=iso(int(np.asarray(history.final_at)[rows.rows].max())),
+        trained_from=local_iso(first, timezone),
+        trained_to=local_iso(last, timezone),
+        latest_final_at=local_iso(int(np.asarray(history.final_at)[rows.rows].max()), timezone),
     )
     return Candidate(model, Live(name="", since=as_of, trained_as_of=as_of), release)
 

@@ -15,7 +15,7 @@ from trueup.align.charter import Kpi, Limit
 from trueup.kernel.digests import finite_or_none
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.money import money_text
-from trueup.kernel.periods import Calendar, iso
+from trueup.kernel.periods import Calendar, local_iso
 from trueup.lake.rehearsals import GuardResult, KpiResult, Strategy, Window
 from trueup.loop.play import Played
 from trueup.loop.stage import Bench
@@ -170,6 +170,7 @@ def _windows(bench: Bench, played: Played) -> tuple[Window, ...]:
 
 
 def _window(bench: Bench, played: Played, *, first: int, last: int, final: Rows) -> Window:
+    timezone = bench.project.charter.timezone
     rows = bench.history.rows_between(first, last)
     inside = final[np.searchsorted(final, rows.start) : np.searchsorted(final, rows.stop)]
     count = rows.stop - rows.start
@@ -178,8 +179,8 @@ def _window(bench: Bench, played: Played, *, first: int, last: int, final: Rows)
     log, binary = played.log, isinstance(bench.worth, DecisionWorth)
     numbers = bench.project.task == "regression"
     return Window(
-        start=iso(first),
-        end=iso(last),
+        start=local_iso(first, timezone),
+        end=local_iso(last, timezone),
         rows=count,
         label_maturity=len(inside) / count if count else 0.0,
         value=float(log.value[inside].sum()) if len(inside) else None,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.data.columns import category_codes_of, numbers_of, read_column
-from trueup.kernel.periods import Calendar
+from trueup.kernel.periods import Calendar, local_iso
 from trueup.lake.rehearsals import FeatureDrift
 from trueup.loop.retrain import recipe_on_later_cases
 from trueup.loop.stage import Bench
@@ -53,7 +53,7 @@ def find_drift(bench: Bench, plan: StrategyPlan) -> tuple[FeatureDrift, ...]:
             rows = bench.history.rows_between(first, last)
             cost = drift_cost_of(reference, _counts(reference, feature.kind, column, rows))
             if cost.cases:
-                found.append(_told(cost, calendar.label(first)))
+                found.append(_told(cost, local_iso(first, calendar.timezone)))
     return tuple(found)
 
 
@@ -65,6 +65,7 @@ def _told(cost: DriftCost, window: str) -> FeatureDrift:
         missing_share=cost.missing_share or 0.0,
         new_share=cost.new_share or 0.0,
         effect_on_value=cost.effect_per_case,
+        beyond_chance=cost.status == "warning",
     )
 
 

@@ -21,7 +21,7 @@ from trueup.data.columns import read_category_codes, read_numbers
 from trueup.data.history import History
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import NEVER, iso
+from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
 from trueup.loop.prepare import Progress, Workspace, history_of, horizon_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
@@ -114,7 +114,7 @@ def train(
     return Trained(
         bundle=bundle,
         rows=len(rows.rows),
-        as_of=iso(as_of) if history.dated else None,
+        as_of=local_iso(as_of, project.charter.timezone) if history.dated else None,
         candidates=choice.candidates,
         note=choice.note,
         warnings=(*history.notices, *found.warnings),
@@ -134,7 +134,8 @@ def _final_rows(project: Project, history: History, *, as_of: int) -> TrainingRo
         rows = np.flatnonzero((np.asarray(history.final_at) < NEVER) & ~np.isnan(outcome))
     if not len(rows):
         raise NoFinalOutcomes(
-            f"none of the {history.rows:,} cases has a final outcome by {iso(as_of)[:10]}; look at data.label_final_at "
+            f"none of the {history.rows:,} cases has a final outcome by "
+            f"{local_iso(as_of, project.charter.timezone)[:10]}; look at data.label_final_at "
             f"of {project.name}"
         )
     return TrainingRows(history.table_path, rows, outcome[rows])

@@ -238,7 +238,7 @@ def event_rows(releases: Sequence[Release]) -> tuple[EventRow, ...]:
 
 
 def drift_rows(rehearsal: Rehearsal, shown: int = 12) -> tuple[DriftRow, ...]:
-    """Return the features that moved, the largest effect in money first; those without an effect by their shift."""
+    """Return the features that moved, the largest sure loss first, then by effect, then by shift."""
     labels = {w.start: window_text(w.start, w.end) for s in rehearsal.strategies for w in s.windows}
     worst: dict[str, FeatureDrift] = {}
     for drift in sorted(rehearsal.drift, key=_drift_order):
@@ -249,9 +249,9 @@ def drift_rows(rehearsal: Rehearsal, shown: int = 12) -> tuple[DriftRow, ...]:
     )
 
 
-def _drift_order(drift: FeatureDrift) -> tuple[float, float, str, str]:
+def _drift_order(drift: FeatureDrift) -> tuple[bool, float, float, str, str]:
     effect = abs(drift.effect_on_value) if drift.effect_on_value is not None else -1.0
-    return (-effect, -drift.shift, drift.feature, drift.window)
+    return (not drift.beyond_chance, -effect, -drift.shift, drift.feature, drift.window)
 
 
 def _within(value: float) -> float:
