@@ -9,14 +9,13 @@ from typing import Any
 from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
-from trueup.data.history import History
 from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import FeatureDrift, Rehearsal
 from trueup.loop.immature import find_immature_labels
 from trueup.loop.play import Player
 from trueup.loop.prepare import Progress, Workspace, history_of, rehearsed_period, stage_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
-from trueup.loop.stage import Bench, Stage, open_bench, open_workbench
+from trueup.loop.stage import Bench, Stage, bench_of, open_bench, open_workbench
 from trueup.loop.strategies import StrategyPlan, guided_strategy, plan_strategies
 from trueup.loop.summing_up import Result, choose, sum_up
 from trueup.loop.suspicions import Suspicions, find_suspicions
@@ -69,28 +68,25 @@ def rehearse(
     say = progress or _Quiet()
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
-    stage, choice, found = _prepare(project, workspace, history, guided=guided, say=say)
-    results = _play_all(_acts(project, stage, choice, only), workers=workers, say=say)
-    with open_bench(stage) as bench:
+    start, _ = rehearsed_period(project, history)
+    with open_workbench(project, history, workspace.scratch) as (runner, pricer):
+        choice = choose_recipes(project, history, runner, pricer=pricer, as_of=start, guided=guided, progress=say)
+        stage = stage_of(project, workspace, history, choice.recipe)
+        bench = bench_of(stage, history, runner=runner, pricer=pricer)
+        found = _warned(bench, say)
+        results = _play_all(bench, _acts(stage, choice, only), workers=workers, say=say)
         say(0, 1, "measuring drift")
         drift = find_drift(bench, plan_strategies(project)[0])
         return _rehearsal(bench, results=results, found=found, choice=choice, drift=drift)
 
 
-def _prepare(
-    project: Project, workspace: Workspace, history: History, *, guided: bool, say: Progress
-) -> tuple[Stage, RecipeChoice, Suspicions]:
-    """Choose the recipe as known at the start, and look for what makes figures too good."""
-    start, _ = rehearsed_period(project, history)
-    with open_workbench(project, history, workspace.scratch) as (runner, pricer):
-        choice = choose_recipes(project, history, runner, pricer=pricer, as_of=start, guided=guided, progress=say)
-        say(0, 1, "looking for columns that give the outcome away")
-        found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
-    stage = stage_of(project, workspace, history, choice.recipe)
-    with open_bench(stage) as bench:
-        say(0, 1, "looking for immature labels")
-        immature = find_immature_labels(bench)
-    return stage, choice, replace(found, warnings=(*history.notices, *found.warnings, *immature))
+def _warned(bench: Bench, say: Progress) -> Suspicions:
+    """Return what makes figures too good: columns written after the fact, outcomes that are not final."""
+    history, project = bench.history, bench.project
+    say(0, 1, "looking for columns that give the outcome away")
+    found = find_suspicions(history, bench.runner, task=project.task, seed=project.train.seed)
+    say(0, 1, "looking for immature labels")
+    return replace(found, warnings=(*history.notices, *found.warnings, *find_immature_labels(bench)))
 
 
 def play_act(act: _Act) -> Result:
@@ -99,7 +95,7 @@ def play_act(act: _Act) -> Result:
         return sum_up(bench, Player(bench, act.plan).play())
 
 
-def _play_all(acts: Sequence[_Act], *, workers: int, say: Progress) -> list[Result]:
+def _play_all(bench: Bench, acts: Sequence[_Act], *, workers: int, say: Progress) -> list[Result]:
     if workers > 1:
         say(0, len(acts), "playing strategies")
         done: list[str] = []
@@ -109,7 +105,7 @@ def _play_all(acts: Sequence[_Act], *, workers: int, say: Progress) -> list[Resu
             say(len(done), len(acts), f"played {result.strategy.name}")
 
         return run_all(play_act, acts, workers=workers, on_done=on_done)
-    return [_play_here(act, turn_progress(act.plan.name, say)) for act in acts]
+    return [_play_here(bench, act, turn_progress(act.plan.name, say)) for act in acts]
 
 
 def turn_progress(name: str, say: Progress) -> Callable[[int, int], None]:
@@ -117,20 +113,16 @@ def turn_progress(name: str, say: Progress) -> Callable[[int, int], None]:
     return lambda done, total: say(done, total, f"playing {name}")
 
 
-def _play_here(act: _Act, progress: Callable[[int, int], None]) -> Result:
-    with open_bench(act.stage) as bench:
-        return sum_up(bench, Player(bench, act.plan).play(progress))
+def _play_here(bench: Bench, act: _Act, progress: Callable[[int, int], None]) -> Result:
+    its = replace(bench, stage=act.stage)
+    return sum_up(its, Player(its, act.plan).play(progress))
 
 
-def _acts(project: Project, stage: Stage, choice: RecipeChoice, only: Sequence[str]) -> tuple[_Act, ...]:
-    acts = [_Act(stage, plan) for plan in plan_strategies(project)]
+def _acts(stage: Stage, choice: RecipeChoice, only: Sequence[str]) -> tuple[_Act, ...]:
+    acts = [_Act(stage, plan) for plan in plan_strategies(stage.project)]
     if choice.guided is not None:
-        acts.append(_Act(_with_recipe(stage, choice), guided_strategy()))
+        acts.append(_Act(replace(stage, recipe=choice.guided), guided_strategy()))
     return tuple(a for a in acts if not only or a.plan.name in only or a.plan.name == "never")
-
-
-def _with_recipe(stage: Stage, choice: RecipeChoice) -> Stage:
-    return replace(stage, recipe=choice.guided) if choice.guided is not None else stage
 
 
 def _rehearsal(

@@ -71,24 +71,29 @@ class Bench:
 
 @contextlib.contextmanager
 def open_bench(stage: Stage) -> Iterator[Bench]:
-    """Open everything that one process needs to play a strategy."""
+    """Open everything that one process needs to play strategies."""
     history = open_history(stage.history_folder)
+    with open_workbench(stage.project, history, stage.scratch) as (runner, pricer):
+        yield bench_of(stage, history, runner=runner, pricer=pricer)
+
+
+def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: CasePricer) -> Bench:
+    """Return what strategies are played with, on an open workbench."""
     rows = history.rows_between(stage.start, stage.end)
     final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
     known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
     order = known[np.argsort(final[known], kind="stable")]
-    with open_workbench(stage.project, history, stage.scratch) as (runner, pricer):
-        yield Bench(
-            stage=stage,
-            history=history,
-            runner=runner,
-            scorer=Scorer(history, runner, block_rows=_rows_a_month(stage, rows)),
-            pricer=pricer,
-            worth=worth_of(stage.project, history, pricer),
-            rows=rows,
-            finals=order + rows.start,
-            final_times=final[order],
-        )
+    return Bench(
+        stage=stage,
+        history=history,
+        runner=runner,
+        scorer=Scorer(history, runner, block_rows=_rows_a_month(stage, rows)),
+        pricer=pricer,
+        worth=worth_of(stage.project, history, pricer),
+        rows=rows,
+        finals=order + rows.start,
+        final_times=final[order],
+    )
 
 
 def _rows_a_month(stage: Stage, rows: slice) -> int:
