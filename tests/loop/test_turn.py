@@ -24,17 +24,16 @@ from trueup.loop.turn import (
     Alert,
     GuardReading,
     Happened,
-    Live,
     LoopState,
     Retrain,
     RollBack,
     Rules,
-    deciding_share,
     released,
     rolled_back,
     turn,
 )
 from trueup.observe.ledger import TurnFacts, count_scores
+from trueup.release.rollout import Live, Rollout, deciding_share
 
 DAY = MICROSECONDS_PER_DAY
 START = local_moment(2016, 3, 1, timezone="Europe/Berlin")
@@ -59,7 +58,7 @@ def facts(end: int, *, value: float = 0.0, final: int = 0, decided: int = 100, e
 
 
 def state_at(moment: int, **changes: object) -> LoopState:
-    state = LoopState(as_of=moment, champion=CHAMPION, last_tried={"monthly": START, "value": START})
+    state = LoopState(as_of=moment, rollout=Rollout(CHAMPION), last_tried={"monthly": START, "value": START})
     return replace(state, **changes)  # type: ignore[arg-type]  # names of LoopState's own fields
 
 
@@ -121,7 +120,7 @@ def test_drift_that_costs_less_than_signed_stays_quiet() -> None:
 
 def test_a_broken_guard_takes_the_release_back_and_trains_nothing_that_day() -> None:
     rules = Rules(CHARTER, (MONTHLY,))
-    before = state_at(START, previous=Live("zero", START, START))
+    before = state_at(START, rollout=Rollout(CHAMPION, previous=Live("zero", START, START)))
     happened = replace(on(40), guards=(GuardReading("False alarms", True, 6.0),))
     state, actions = turn(before, happened, rules)
     assert [type(a) for a in actions] == [RollBack]
@@ -144,13 +143,13 @@ def test_a_release_goes_through_shadow_and_canary_before_it_decides_everything()
     state = released(state_at(START), Live("two", START, START), rules)
     shares, names = [], []
     for day in range(1, 5):
-        shares.append(deciding_share(state, rules))
+        shares.append(deciding_share(state.rollout, steps))
         names.append(state.champion.name)
         state, actions = turn(state, on(day), rules)
         assert all(isinstance(a, Advance) for a in actions)
     assert shares == [0.0, 0.1, 0.1, 0.0]
     assert names == ["one", "one", "one", "two"]
-    assert state.previous == CHAMPION
+    assert state.rollout.previous == CHAMPION
 
 
 def test_nothing_is_retrained_while_a_release_is_in_canary() -> None:

@@ -41,7 +41,10 @@ _KEYWORDS = frozenset({"and", "as", "between", "case", "cast", "else", "end", "f
     *("null", "or", "then", "true", "when", "where"),
 }
 """Reserved words, which no unquoted column can be called."""
-_MONEY = frozenset({"payoff", "capacity", "success_share", "baseline_rule", "control_group", "exploration_share"})
+_MONEY = frozenset({"payoff", "capacity", "action", "success_share", "control_group", "exploration_share"}) | {
+    "baseline_rule",
+}
+"""What moves money by itself, with the same model."""
 
 
 # --- the document and its digest
@@ -201,8 +204,13 @@ class Change:
     effect: float | None = None
     """What it would have meant on last month's cases, in the currency; None where that was not asked or is unknown."""
 
-    def text(self, currency: str) -> str:
-        """Return the change as people read it.
+    @property
+    def moves_money(self) -> bool:
+        """Whether it can decide cases differently with the same model, so that it has a price."""
+        return self.key.split(".")[0] in _MONEY
+
+    def text(self, currency: str, *, cases: str = "last month's cases") -> str:
+        """Return the change as people read it; `cases` names those it was priced on.
 
         Examples
         --------
@@ -212,8 +220,8 @@ class Change:
         if self.effect is None:
             return self.words
         if round(self.effect) == 0:
-            return f"{self.words}: no difference on last month's cases"
-        return f"{self.words}: {money_text(self.effect, currency, signed=True)} on last month's cases"
+            return f"{self.words}: no difference on {cases}"
+        return f"{self.words}: {money_text(self.effect, currency, signed=True)} on {cases}"
 
 
 def describe_changes(old: Charter, new: Charter, *, effect_of: EffectOf | None = None) -> tuple[Change, ...]:
@@ -227,8 +235,10 @@ def describe_changes(old: Charter, new: Charter, *, effect_of: EffectOf | None =
     """
     changes = []
     for key, words, single in _differences(old, new):
-        moves_money = key.split(".")[0] in _MONEY
-        changes.append(Change(key, words, effect_of(old, single) if effect_of and moves_money else None))
+        change = Change(key, words)
+        if effect_of and change.moves_money:
+            change = replace(change, effect=effect_of(old, single))
+        changes.append(change)
     return tuple(changes)
 
 

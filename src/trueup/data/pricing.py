@@ -5,13 +5,14 @@ Everything here is one DuckDB query over the history's Parquet file, with decisi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueup.data.history import History
-from trueup.kernel.expressions import parse_aggregate, parse_expression, to_duckdb
+from trueup.kernel.expressions import Expression, parse_aggregate, parse_expression, to_duckdb
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _OUTSIDE = frozenset({"acted", "outcome", "score", "prediction"})
+_PIECE_ROWS = 100_000
+"""Rows whose guard conditions are evaluated at once."""
 
 
 class CasePricer:
@@ -62,14 +65,32 @@ class CasePricer:
             when the condition does not depend on the case.
         """
         expression = parse_expression(condition, where="charter.guard", expects="boolean")
-        rows = slice(0, self._history.rows) if expression.columns - _OUTSIDE else slice(0, 1)
-        count = rows.stop - rows.start
-        held = np.zeros((count, 4), dtype=bool)
+        held = [self._held_in_each_way(expression, piece) for piece in self._pieces(expression.columns - _OUTSIDE)]
+        return held[0] if len(held) == 1 else np.concatenate(held)
+
+    def _held_in_each_way(self, expression: Expression, rows: pa.Table) -> NDArray[np.bool_]:
+        """Return the truth table of some rows."""
+        held = np.zeros((rows.num_rows, 4), dtype=bool)
         for i, (acted, outcome) in enumerate(((True, True), (True, False), (False, True), (False, False))):
-            facts = {"acted": np.full(count, acted), "outcome": np.full(count, outcome)}
-            table = self._beside(expression.columns, rows, facts)
+            facts = {"acted": np.full(rows.num_rows, acted), "outcome": np.full(rows.num_rows, outcome)}
+            table = _with_facts(rows, facts, rows.num_rows)
             held[:, i] = self._select(f"coalesce({to_duckdb(expression)}, false)::DOUBLE", table) > 0
         return held
+
+    def _pieces(self, columns: frozenset[str]) -> Iterator[pa.Table]:
+        """Yield these columns in pieces that fit in memory however long the history is; one row without columns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not columns:
+            yield _with_facts(None, {}, 1)
+            return
+        if not self._history.rows:
+            yield self._table(sorted(columns))
+            return
+        with pq.ParquetFile(self._history.table_path) as file:
+            for batch in file.iter_batches(_PIECE_ROWS, columns=sorted(columns), use_threads=False):
+                yield pa.Table.from_batches([batch])
 
     def kpi(self, sql: str, *, rows: NDArray[np.int64], acted: Flags, outcome: Array, score: Array) -> float | None:
         """Return a KPI over the cases at `rows`; None where its denominator is zero."""

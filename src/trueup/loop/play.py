@@ -26,13 +26,13 @@ from trueup.loop.turn import (
     Retrain,
     RollBack,
     Rules,
-    deciding_share,
     released,
     rolled_back,
     turn,
 )
 from trueup.loop.worth import DecisionWorth, PredictionWorth
 from trueup.observe.ledger import TurnFacts, count_scores
+from trueup.release.rollout import Rollout, deciding_share
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
@@ -93,7 +93,7 @@ class Player:
         live = replace(first.live, name=name)
         self._note(live.name, "first", "trained on what was final at the start", first)
         self._refresh_gains(name, before=start)
-        return LoopState(as_of=start, champion=live, last_tried={p.name: start for p in self._plan.policies})
+        return LoopState(as_of=start, rollout=Rollout(live), last_tried={p.name: start for p in self._plan.policies})
 
     # --- serving one turn ---------------------------------------------------------------------
 
@@ -116,12 +116,13 @@ class Player:
 
     def _scores(self, state: LoopState, rows: slice) -> Array:
         scores = self._bench.scorer.scores(self._models[state.champion.name], rows)
-        share = deciding_share(state, self._rules)
-        if state.candidate is None or share <= 0:
+        candidate = state.rollout.candidate
+        share = deciding_share(state.rollout, self._rules.charter.exposure)
+        if candidate is None or share <= 0:
             return scores
         units = np.asarray(self._bench.history.unit_hash[rows])
         canary = uniform_of(units, CANARY_SALT + len(self._models)) < share
-        other = self._bench.scorer.scores(self._models[state.candidate.live.name], rows)
+        other = self._bench.scorer.scores(self._models[candidate.live.name], rows)
         return np.where(canary if scores.ndim == 1 else canary[:, None], other, scores)
 
     def _refresh_gains(self, name: str, *, before: int) -> None:
@@ -190,7 +191,7 @@ class Player:
         for watch in self._played.guards:
             watch.forget()
         state = released(state, live, self._rules)
-        if state.candidate is None:
+        if state.rollout.candidate is None:
             self._refresh_gains(name, before=state.as_of)
         return state
 

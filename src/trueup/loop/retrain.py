@@ -21,10 +21,11 @@ from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import PACE_DAYS, Log
 from trueup.loop.stage import Bench
 from trueup.loop.strategies import StrategyPlan
-from trueup.loop.turn import Live, LoopState, Retrain
+from trueup.loop.turn import LoopState, Retrain
 from trueup.loop.worth import DecisionWorth
 from trueup.measure.intervals import finite_interval
 from trueup.measure.metrics import auc, mae
+from trueup.release.rollout import Live
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -13,31 +13,9 @@ from trueup.align.charter import Charter, ExposureStep, RetrainingPolicy, Trigge
 from trueup.improve.triggers import find_due
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.observe.ledger import TurnFacts, WindowFigures, figures_over
+from trueup.release.rollout import Live, Rollout, advance, go_back, start_release
 
 _MONTH = Duration(30 * MICROSECONDS_PER_DAY)
-
-
-@dataclass(frozen=True)
-class Live:
-    """A model that decides, or is on its way to."""
-
-    name: str
-    since: int
-    trained_as_of: int
-    promised_value_per_case: float | None = None
-    """What its recipe earned per case on later cases when it was released."""
-    estimated_value_per_case: float | None = None
-    """What it expected of itself on recent cases when it was released."""
-    performance: float | None = None
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """A release on its way to everybody."""
-
-    live: Live
-    step: int
-    step_since: int
 
 
 @dataclass(frozen=True)
@@ -54,14 +32,17 @@ class LoopState:
     """Everything a turn needs to know about the past."""
 
     as_of: int
-    champion: Live
-    previous: Live | None = None
-    candidate: Exposure | None = None
+    rollout: Rollout
     facts: tuple[TurnFacts, ...] = ()
     last_tried: Mapping[str, int] = field(default_factory=dict)
     """When each policy last retrained, by name."""
     new_final_outcomes: int = 0
     """Since the champion was trained."""
+
+    @property
+    def champion(self) -> Live:
+        """Return the model that decides."""
+        return self.rollout.champion
 
 
 @dataclass(frozen=True)
@@ -139,9 +120,9 @@ def turn(state: LoopState, happened: Happened, rules: Rules) -> tuple[LoopState,
     actions = _guard_actions(state, happened, rules)
     if any(isinstance(action, RollBack) for action in actions):
         return state, actions
-    if state.candidate is not None:
-        state, advanced = _advance(state, rules)
-        return state, (*actions, *advanced)
+    if state.rollout.candidate is not None:
+        rollout, step = advance(state.rollout, steps=rules.charter.exposure, as_of=state.as_of)
+        return replace(state, rollout=rollout), (*actions, Advance(step)) if step else actions
     due = find_due(
         rules.policies,
         as_of=state.as_of,
@@ -158,25 +139,13 @@ def turn(state: LoopState, happened: Happened, rules: Rules) -> tuple[LoopState,
 
 def released(state: LoopState, live: Live, rules: Rules) -> LoopState:
     """Return the state after a model was put on its way to everybody."""
-    steps = rules.charter.exposure
-    state = replace(state, new_final_outcomes=0)
-    if len(steps) > 1:
-        return replace(state, candidate=Exposure(live, 0, state.as_of))
-    return replace(state, champion=live, previous=state.champion)
+    rollout = start_release(state.rollout, live, steps=rules.charter.exposure, as_of=state.as_of)
+    return replace(state, rollout=rollout, new_final_outcomes=0)
 
 
 def rolled_back(state: LoopState) -> LoopState:
-    """Return the state after the last release was taken back: its candidate, else the previous champion decides."""
-    if state.candidate is not None:
-        return replace(state, candidate=None)
-    if state.previous is None:
-        return state
-    return replace(state, champion=state.previous, previous=None)
-
-
-def deciding_share(state: LoopState, rules: Rules) -> float:
-    """Return the share of cases that the candidate decides now, 0 to 1."""
-    return rules.charter.exposure[state.candidate.step].share if state.candidate is not None else 0.0
+    """Return the state after the last release was taken back."""
+    return replace(state, rollout=go_back(state.rollout))
 
 
 def _guard_actions(state: LoopState, happened: Happened, rules: Rules) -> tuple[Action, ...]:
@@ -187,26 +156,9 @@ def _guard_actions(state: LoopState, happened: Happened, rules: Rules) -> tuple[
             continue
         value = breached[guard.name].value
         reason = f'"{guard.name}" is {value:.3g}, signed is {guard.limit}' if value is not None else guard.name
-        can_return = state.candidate is not None or state.previous is not None
-        actions.append(RollBack(guard.name, reason) if guard.breach == "rollback" and can_return else Alert(reason))
+        goes_back = guard.breach == "rollback" and state.rollout.can_go_back
+        actions.append(RollBack(guard.name, reason) if goes_back else Alert(reason))
     return tuple(actions)
-
-
-def _advance(state: LoopState, rules: Rules) -> tuple[LoopState, tuple[Action, ...]]:
-    candidate = state.candidate
-    if candidate is None:
-        return state, ()
-    steps = rules.charter.exposure
-    length = steps[candidate.step].length
-    if length is None or state.as_of - candidate.step_since < length.microseconds:
-        return state, ()
-    following = candidate.step + 1
-    if steps[following].kind == "full":
-        live = replace(candidate.live, since=state.as_of)
-        state = replace(state, champion=live, previous=state.champion, candidate=None)
-    else:
-        state = replace(state, candidate=Exposure(candidate.live, following, state.as_of))
-    return state, (Advance(steps[following]),)
 
 
 def _read(state: LoopState, trigger: Trigger) -> float | None:
