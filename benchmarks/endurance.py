@@ -1,6 +1,7 @@
 """Do the statistics keep their promises over many runs? False alarms, time to find a breach, coverage, cost of a year.
 
-Run ``python benchmarks/endurance.py`` (a minute on one core); ``--runs`` sets how many runs are simulated.
+Run ``python -m benchmarks.endurance`` (a minute on one core); writes build/endurance.json, ``--runs`` sets how many
+runs are simulated.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 import argparse
 import time
 import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import Figure
+from benchmarks.telling import write_figures
 from trueup.align.charter import Guard, Limit
 from trueup.kernel.durations import MICROSECONDS_PER_DAY as DAY
 from trueup.kernel.durations import Duration
@@ -107,28 +112,35 @@ def observed_year(*, cases: int, features: int) -> tuple[float, float]:
     return seconds, peak
 
 
-def main() -> None:
-    """Print every figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000)
-    runs = parser.parse_args().runs
-    cases = 10_000
-    print(f"false alarms at the limit, {runs} runs of {cases} acted cases, watched after every case:")
-    print(f"  always-valid test at 5 %  {false_alarm_share(runs, cases=cases):.1%}")
-    print(f"  z-test at 5 %, looked at after every 100 cases  {naive_alarm_share(runs, cases=cases):.1%}")
+def figures(runs: int, *, cases: int) -> Iterator[Figure]:
+    """Yield every figure, as it is found."""
+    watched = f"{runs} runs of {cases:,} acted cases exactly at the limit"
+    always, naive = false_alarm_share(runs, cases=cases), naive_alarm_share(runs, cases=cases)
+    looked = "z-test at 5 % every 100 cases"
+    yield Figure("guard.false_alarms", always, "share of runs", looked, naive, f"promised is 0.05; {watched}")
     for ratio in (5.0, 6.0, 9.0):
         for healthy in (0, 10_000):
             share, median = cases_to_find(max(runs // 10, 1), ratio=ratio, healthy=healthy)
-            found = f"found {share:.0%}, median {median:.0f} cases"
-            print(f"ratio {ratio:g} against {LIMIT:g} after {healthy} healthy cases: {found}")
+            name, note = f"guard.ratio_{ratio:g}.after_{healthy}", f"limit {LIMIT:g}, after {healthy:,} healthy cases"
+            yield Figure(f"{name}.found", share, "share of runs", note=f"{note}, within 20,000 more")
+            if share:
+                yield Figure(f"{name}.cases", median, "cases", note=f"{note}, median until found")
     for blocks in (4, 8, 26, 52):
-        plain, skew = (coverage(runs, blocks=blocks, skewed=skewed) for skewed in (False, True))
-        print(f"90 % interval of a total of {blocks} blocks: normal {plain:.1%}, exponential {skew:.1%} covered")
+        for skewed, kind in ((False, "normal"), (True, "exponential")):
+            share = coverage(runs, blocks=blocks, skewed=skewed)
+            yield Figure(f"interval.{kind}.{blocks}_blocks", share, "share covered", "promised", 0.9)
     for size in (100_000, 1_000_000):
         seconds, peak = observed_year(cases=size, features=20)
-        print(
-            f"observing {size} cases, 20 features, 365 turns: {seconds:.2f} CPU s, peak {peak:.1f} MB beside the data"
-        )
+        note = f"{size:,} cases, 20 features, 365 turns"
+        yield Figure(f"observe.{size}", seconds, "CPU s", note=note)
+        yield Figure(f"observe.{size}.memory", peak, "MB", note=f"{note}; beside the data")
+
+
+def main() -> None:
+    """Print every figure and write build/endurance.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    write_figures(figures(parser.parse_args().runs, cases=10_000), Path("build/endurance.json"))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ def figures() -> list[Figure]:
     row, python = apart(row_microseconds)
     parse = apart(parse_milliseconds)
     return [
-        Figure("expressions.table", ours, "CPU ms / 1M rows", "the same SQL in DuckDB", plain, "one thread"),
-        Figure("expressions.table", ours, "CPU ms / 1M rows", "pandas.eval", pandas, "one thread"),
+        Figure("expressions.table.beside_sql", ours, "CPU ms / 1M rows", "the same SQL in DuckDB", plain, "one thread"),
+        Figure("expressions.table.beside_pandas", ours, "CPU ms / 1M rows", "pandas.eval", pandas, "one thread"),
         Figure(
             "expressions.row", row, "us / row", "compiled Python eval", python, "no check for missing values in eval"
         ),

@@ -20,8 +20,15 @@ def figures() -> list[Figure]:
     ours, pandas, scipy = apart(ours_cost), apart(pandas_cost), apart(scipy_cost)
     note = f"{ROWS:,} x {COLUMNS} numbers; ours can be added up over time"
     return [
-        Figure("profiles", ours, "CPU s", "pandas.describe", pandas, note),
-        Figure("profiles", ours, "CPU s", "scipy.stats.describe", scipy, "scipy gives moments only, no quantiles"),
+        Figure("profiles.beside_pandas", ours, "CPU s", "pandas.describe", pandas, note),
+        Figure(
+            "profiles.beside_scipy",
+            ours,
+            "CPU s",
+            "scipy.stats.describe",
+            scipy,
+            "scipy gives moments only, no quantiles",
+        ),
     ]
 
 
