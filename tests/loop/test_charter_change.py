@@ -16,7 +16,6 @@ from trueup.align.project_file import parse_project
 from trueup.data.lender import as_table, simulate
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_iso, local_moment
-from trueup.lake.tables import TableMissing
 from trueup.loop.charter_change import NothingToPriceOn, PricedChanges, last_final_month, price_changes
 from trueup.loop.prepare import Workspace, history_of, open_tables, table_name
 
@@ -161,7 +160,7 @@ def test_the_same_charter_has_no_changes(by_hand: tuple[Project, Workspace]) -> 
 
 def test_what_was_never_ingested_cannot_be_priced(tmp_path: Path, by_hand: tuple[Project, Workspace]) -> None:
     project, _ = by_hand
-    with pytest.raises(TableMissing, match="ingest it first"):
+    with pytest.raises(NothingToPriceOn, match="ingested yet; run: trueup ingest"):
         price_changes(project, _changed(project, capacity=None), Workspace(tmp_path))
 
 
