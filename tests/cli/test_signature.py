@@ -16,7 +16,7 @@ DIGEST, OTHER = "a" * 64, "b" * 64
 @pytest.fixture
 def signed(tmp_path: Path) -> Path:
     key = local_key(tmp_path / "charter.key")
-    keep_signature(tmp_path, sign_charter(DIGEST, key, signer="head@example.com", signed_at=0))
+    keep_signature(tmp_path, sign_charter(DIGEST, key, signer="head@example.com", signed_at=0), signed_text="")
     return tmp_path
 
 

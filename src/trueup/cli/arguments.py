@@ -47,7 +47,10 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"trueup {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=Parser)
     _add_init(commands)
-    _add_for_project(commands, "check", "say whether the charter is in order, and what it says")
+    check = _add_for_project(commands, "check", "say whether the charter is in order, and what it says")
+    check.add_argument(
+        "--against", metavar="PATH", help="another trueup.toml or project to compare with (default: what was signed)"
+    )
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")

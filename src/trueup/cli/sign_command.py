@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     digest = charter_digest(read_project(folder).charter)
     now = time.time_ns() // 1000
     signature = sign_charter(digest, key, signer=arguments.by or charter.sponsor, signed_at=now)
-    keep_signature(folder, signature)
+    keep_signature(folder, signature, signed_text=text)
     document = {
         "charter_digest": digest,
         "signed_by": signature.signer,

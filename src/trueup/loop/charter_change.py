@@ -30,7 +30,17 @@ from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.money import money_text
 from trueup.kernel.periods import Calendar
 from trueup.loop.deciding import PACE_DAYS, Log, decide
-from trueup.loop.prepare import LoopError, Progress, Workspace, features_of, history_of, horizon_of, pipeline_recipe
+from trueup.loop.prepare import (
+    LoopError,
+    Progress,
+    Workspace,
+    features_of,
+    history_of,
+    horizon_of,
+    open_tables,
+    pipeline_recipe,
+    table_name,
+)
 from trueup.loop.retrain import training_rows
 from trueup.loop.stage import Bench, Stage, bench_of, open_workbench
 from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
@@ -96,10 +106,9 @@ def price_changes(
 
     Raises
     ------
-    TableMissing
-        When nothing has been ingested yet.
     NothingToPriceOn
-        When the data have no time, no month of them is final, or there is nothing to train on before it.
+        When nothing has been ingested yet, the data have no time, no month of them is final, or there is nothing to
+        train on before it.
     """
     before, after = old.charter, new.charter
     unpriced = describe_changes(before, after)
@@ -108,6 +117,8 @@ def price_changes(
     if type(before.payoff) is not type(after.payoff):
         raise NothingToPriceOn("the two charters are for different kinds of task, so they cannot decide the same cases")
     say = progress or _say_nothing
+    if not workspace.lake.exists() or open_tables(workspace).find(table_name(new)) is None:
+        raise NothingToPriceOn(f"nothing of {new.name} was ingested yet; run: trueup ingest {new.folder}")
     say(0, 1, "reading the past")
     history = history_of(new, workspace)
     start, end = last_final_month(history, timezone=after.timezone)
