@@ -329,7 +329,7 @@ def code_digest(project_folder: Path) -> str:
 
 def _unusable(scratch: Path, cause: OSError) -> ScratchUnusable:
     return ScratchUnusable(
-        f"The scratch folder {scratch} cannot be used: {cause.strerror or type(cause).__name__}; free some space "
+        f"The scratch folder {scratch} cannot be used: {cause.strerror or 'it is full'}; free some space "
         "there, or name another folder",
         folder=str(scratch),
         errno=cause.errno,

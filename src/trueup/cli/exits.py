@@ -16,6 +16,7 @@ INTERRUPTED = 130
 _ENVIRONMENT_CODES = (
     "build.out-of-memory",
     "build.runner-died",
+    "build.scratch-unusable",
     "bundle.cannot-write",
     "cli.environment",
     "compute.worker-died",
@@ -23,6 +24,7 @@ _ENVIRONMENT_CODES = (
     "lake.full",
     "lake.read-only",
     "lake.unavailable",
+    "loop.cannot-write",
 )
 _CHECK_CODES = (
     "align.signature-invalid",

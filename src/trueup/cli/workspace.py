@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,22 @@ def open_workspace(project: Path) -> Workspace:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it appears complete or not at all."""
+    """Write a text file so that it appears complete or not at all.
+
+    Raises
+    ------
+    EnvironmentUnfit
+        When it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise EnvironmentUnfit(
+            f"cannot write {path}: {error.strerror}; what was there is unchanged. Free some space or make the folder "
+            "writable, then run the same command again",
+            path=str(path),
+        ) from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -39,6 +40,12 @@ class NothingToRehearse(LoopError):
     """The asked period holds no cases, or the data have no time."""
 
     code = "loop.nothing-to-rehearse"
+
+
+class CannotWrite(LoopError):
+    """The scratch folder is full or cannot be written."""
+
+    code = "loop.cannot-write"
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ def history_of(project: Project, workspace: Workspace) -> History:
     ------
     TableMissing
         When nothing has been ingested yet.
+    CannotWrite
+        When there is no space for it, or no right to write.
     """
     tables = open_tables(workspace)
     version = tables.get(table_name(project))
@@ -92,25 +101,45 @@ def history_of(project: Project, workspace: Workspace) -> History:
     if (folder / "history.json").exists():
         return open_history(folder)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    with _cleared_on_failure(unfinished):
+        _tell(project, workspace, version, tables=tables, folder=unfinished)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    return open_history(folder)
+
+
+def _tell(project: Project, workspace: Workspace, version: TableVersion, *, tables: Tables, folder: Path) -> None:
+    files = tables.local_files(table_name(project), version.version, into=folder / "files")
     spill = workspace.scratch / "duckdb"
-    files = tables.local_files(table_name(project), version.version, into=unfinished / "files")
-    connection = connect(memory_limit_mb=2_000, threads=2, temp_directory=spill)
-    try:
+    with contextlib.closing(connect(memory_limit_mb=2_000, threads=2, temp_directory=spill)) as connection:
         tell_history(
             project,
             connection=connection,
             file_uris=[str(path) for path in files],
             table_version=f"{version.id} {version.digest[:16]}",
-            folder=unfinished,
+            folder=folder,
         )
-    finally:
-        connection.close()
-    shutil.rmtree(unfinished / "files", ignore_errors=True)
+    shutil.rmtree(folder / "files", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _cleared_on_failure(folder: Path) -> Iterator[None]:
+    """Give an empty folder to write in; a failure removes it, and says so where the disk is to blame."""
+    import duckdb
+
     shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
-    return open_history(folder)
+    try:
+        folder.mkdir(parents=True)
+        yield
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError | duckdb.IOException):
+            raise CannotWrite(
+                f"the past could not be laid out in {folder.parent}: the disk is full, read-only or damaged. Nothing "
+                "was published; free some space or make the folder writable, then run the same command again",
+                folder=str(folder.parent),
+            ) from error
+        raise
 
 
 def history_digest(project: Project, version: TableVersion) -> str:
@@ -181,6 +210,12 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
     def day(moment: int) -> str:
         return local_iso(moment, project.charter.timezone)[:10]
 
+    if start >= end and not (project.rehearsal.start or project.rehearsal.end):
+        raise NothingToRehearse(
+            f"the {history.rows:,} cases from {day(first)} to {day(last)} are too short a past: a third of it trains "
+            f"the first model, and the next {project.rehearsal.window} begins after its end; ingest a longer past, or "
+            "set rehearsal.start"
+        )
     if start >= end or rows.start >= rows.stop:
         raise NothingToRehearse(
             f"no case happened from {day(start)} to {day(end)}; the data hold {day(first)} to "
