@@ -25,6 +25,7 @@ from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
 from trueup.loop.prepare import Progress, Workspace, history_of, horizon_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
+from trueup.loop.retrain import MIN_TRAINING_ROWS
 from trueup.loop.stage import open_workbench
 from trueup.loop.suspicions import find_suspicions
 from trueup.measure.profiles import (
@@ -42,7 +43,7 @@ _PROFILED_ROWS = 200_000
 
 
 class NoFinalOutcomes(TrueupError):
-    """There is nothing to train on yet."""
+    """There is too little to train on yet."""
 
     code = "loop.no-final-outcomes"
 
@@ -96,17 +97,17 @@ def train(
     Raises
     ------
     NoFinalOutcomes
-        When no outcome is final in the data.
+        When fewer than `MIN_TRAINING_ROWS` outcomes are final in the data.
     """
     say = progress or _say_nothing
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
     as_of = history.data_end
+    rows = _final_rows(project, history, as_of=as_of)
     with open_workbench(project, history, workspace.scratch) as (runner, pricer):
         choice = choose_recipes(project, history, runner, pricer=pricer, as_of=as_of, guided=guided, progress=say)
         say(0, 1, "looking for columns that give the outcome away")
         found = find_suspicions(history, runner, task=project.task, seed=project.train.seed)
-        rows = _final_rows(project, history, as_of=as_of)
         say(0, 1, "training on everything that is final")
         model = runner.fit(choice.recipe, rows)
         say(0, 1, "packaging and proving")
@@ -132,11 +133,11 @@ def _final_rows(project: Project, history: History, *, as_of: int) -> TrainingRo
         rows = rows_known_then(np.asarray(history.event_time), np.asarray(history.final_at), as_of=as_of, window=None)
     else:
         rows = np.flatnonzero((np.asarray(history.final_at) < NEVER) & ~np.isnan(outcome))
-    if not len(rows):
+    if len(rows) < MIN_TRAINING_ROWS:
+        by = f" by {local_iso(as_of, project.charter.timezone)[:10]}" if history.dated else ""
         raise NoFinalOutcomes(
-            f"none of the {history.rows:,} cases has a final outcome by "
-            f"{local_iso(as_of, project.charter.timezone)[:10]}; look at data.label_final_at "
-            f"of {project.name}"
+            f"{len(rows):,} of the {history.rows:,} cases of {project.name} have a final outcome{by}, and "
+            f"{MIN_TRAINING_ROWS} are needed to train; ingest more cases, or look at data.label_final_at"
         )
     return TrainingRows(history.table_path, rows, outcome[rows])
 
