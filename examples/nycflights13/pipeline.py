@@ -1,4 +1,4 @@
-"""The reference estimator on the schedule: a date is only useful as a weekday, which comes back every week."""
+"""The reference estimator on schedule and weather: a date is only useful as a weekday, which comes back every week."""
 
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
