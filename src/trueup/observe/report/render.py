@@ -157,7 +157,7 @@ def _difference(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
     gap = figures.short_money(chosen.net_value - other.net_value, rehearsal.currency, signed=True)
     name = "Against never retraining" if other.name == "never" else "Against the next best"
     paid = figures.money(chosen.retraining_cost, rehearsal.currency)
-    return (Figure(name, gap, "", f"{figures.plural(_refits(chosen), 'retraining')} for {paid}, already paid"),)
+    return (Figure(name, gap, "", _paid(chosen, paid)),)
 
 
 def _work(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
@@ -181,6 +181,11 @@ def _work(rehearsal: Rehearsal, chosen: Strategy) -> tuple[Figure, ...]:
         return acted, Figure(f"One more case a {per}", worth, f"a {per}", "What it would have brought")
     most = "" if chosen.max_cases_in_period is None else figures.count(chosen.max_cases_in_period)
     return (acted, Figure(f"Most in one {per}", most, room, "Never more than the capacity")) if most else (acted,)
+
+
+def _paid(chosen: Strategy, paid: str) -> str:
+    count = _refits(chosen)
+    return f"{figures.plural(count, 'retraining')} for {paid}, already paid" if count else "without a single retraining"
 
 
 def _refits(strategy: Strategy) -> int:
