@@ -15,6 +15,7 @@ from benchmarks.measuring import Cost, Figure, apart, cost_of
 from trueup.align.charter import Project
 from trueup.align.project_file import parse_project
 from trueup.build.runner import ModelRunner
+from trueup.data.history import History
 from trueup.kernel.periods import local_moment
 from trueup.loop.play import Player
 from trueup.loop.prepare import Workspace, history_of, open_tables, pipeline_recipe, stage_of, table_name
@@ -172,9 +173,10 @@ def play(folder: Path, strategy: str) -> Cost:
     stage = stage_of(project, workspace, history, recipe)
     plan = next(p for p in plan_strategies(project) if p.name == strategy)
 
-    def year() -> None:
+    def year() -> History:
         with open_bench(stage) as bench:
             sum_up(bench, Player(bench, plan).play())
+        return bench.history  # so that its mapped files are still there to be counted
 
     return cost_of(year)[0]
 
