@@ -79,8 +79,9 @@ class Player:
             estimated = self._serve(state, rows)
             happened = self._happened(int(turns[i]), rows, estimated)
             state, actions = turn(state, happened, self._rules)
-            for action in actions:
-                state = self._carry_out(state, action)
+            if i < len(turns) - 1:  # what would be trained at the very end would decide nothing
+                for action in actions:
+                    state = self._carry_out(state, action)
             if progress is not None:
                 progress(i, len(turns) - 1)
         return self._played
