@@ -236,7 +236,7 @@ class _Month:
         return replace(bench, stage=stage, history=history, worth=worth_of(project, history, bench.pricer))
 
     def _acted(self, bench: Bench, worth: DecisionWorth) -> NDArray[np.bool_]:
-        log = Log.empty(bench.history.rows)
+        log = Log.empty(bench.history.rows, bench.stage.scratch / "arrays")
         log.gain[self._recent] = worth.gains(self._before, self._recent)
         log.gain[self.rows] = worth.gains(self._scores, self.rows)
         turns = bench.stage.turns

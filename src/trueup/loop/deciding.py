@@ -7,6 +7,7 @@ signed share of the capacity goes to random cases. Everything is written beside 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from trueup.align.allocation import Pace, StreamAllocator, Tokens, Wanted, learn_pace, uniform_of
 from trueup.align.charter import Charter
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
+from trueup.loop.mapped import mapped_array
 from trueup.loop.stage import Bench
 from trueup.loop.worth import DecisionWorth
 
@@ -36,19 +38,23 @@ class Log:
     """What a case not acted on stands for, when acting hides outcomes: 1 / probability of not being acted on."""
     value: Array
     """Payoff minus the baseline's, as it will turn out; read only once the outcome is final."""
-    certainty: Array
-    """For several classes: the probability given to the predicted class; empty otherwise."""
 
     @classmethod
-    def empty(cls, rows: int) -> Log:
-        """Return a log of `rows` cases with nothing decided."""
+    def empty(cls, rows: int, folder: Path) -> Log:
+        """Return a log of `rows` cases with nothing decided, on disk in `folder`."""
+
+        def numbers(start: float) -> Array:
+            array = mapped_array(folder, rows, np.float64).astype(np.float64, copy=False)
+            if start:
+                array[:] = start
+            return array
+
         return cls(
-            score=np.zeros(rows),
-            gain=np.zeros(rows),
-            acted=np.zeros(rows, dtype=bool),
-            weight=np.ones(rows),
-            value=np.full(rows, np.nan),
-            certainty=np.zeros(0),
+            score=numbers(0.0),
+            gain=numbers(0.0),
+            acted=mapped_array(folder, rows, np.bool_).astype(np.bool_, copy=False),
+            weight=numbers(1.0),
+            value=numbers(np.nan),
         )
 
 

@@ -65,7 +65,7 @@ class Player:
         self._bench, self._plan = bench, plan
         self._rules = Rules(bench.project.charter, plan.policies)
         self._models: dict[str, FittedModel] = {}
-        self._log = Log.empty(bench.history.rows)
+        self._log = Log.empty(bench.history.rows, bench.stage.scratch / "arrays")
         self._played = Played(plan, self._log, guards=watch_guards(bench.project.charter.guards, bench.pricer))
         self._tokens: Tokens | None = None
         self._finals_seen = 0

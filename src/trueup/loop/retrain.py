@@ -203,7 +203,7 @@ def _estimated(bench: Bench, test: LaterTest) -> float | None:
     if not isinstance(worth, DecisionWorth):
         return None
     gains = worth.gains(test.scores, test.rows)
-    best = np.sort(gains[gains > 0])[::-1][: round(worth.capacity_share * len(gains))]
+    best = np.sort(gains[gains > 0])[::-1][: round(worth.capacity_share(test.rows) * len(gains))]
     return float((best.sum() - gains[worth.baseline_acted[test.rows]].sum()) / len(gains))
 
 

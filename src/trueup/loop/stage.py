@@ -18,6 +18,7 @@ from trueup.data.history import History, open_history
 from trueup.data.pricing import CasePricer
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.periods import NEVER, Calendar, Moments
+from trueup.loop.mapped import on_disk
 from trueup.loop.scoring import Scorer
 from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
 
@@ -83,6 +84,7 @@ def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: Cas
     final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
     known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
     order = known[np.argsort(final[known], kind="stable")]
+    arrays = stage.scratch / "arrays"
     return Bench(
         stage=stage,
         history=history,
@@ -91,8 +93,8 @@ def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: Cas
         pricer=pricer,
         worth=worth_of(stage.project, history, pricer),
         rows=rows,
-        finals=order + rows.start,
-        final_times=final[order],
+        finals=on_disk(arrays, order + rows.start).astype(np.int64, copy=False),
+        final_times=on_disk(arrays, final[order]).astype(np.int64, copy=False),
     )
 
 

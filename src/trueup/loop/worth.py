@@ -13,11 +13,14 @@ from trueup.align.charter import PayoffPerCase, Project
 from trueup.align.payoff import ActionEffect, best_class, expected_gain, realised_payoff
 from trueup.data.history import History
 from trueup.data.pricing import CasePricer
+from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import Calendar
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+USUAL_DAYS = 91
+_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 365.25 / 12}
 
 
 class Worth(Protocol):
@@ -38,8 +41,8 @@ class DecisionWorth:
 
     history: History
     effect: ActionEffect
-    capacity_share: float
-    """Capacity divided by the usual number of cases a period; 1 without a capacity."""
+    cases_per_day: float | None
+    """The capacity, per day on average; None without one."""
     baseline_acted: Flags
     """What the old rule acts on under the same capacity, shape (rows,)."""
 
@@ -62,8 +65,21 @@ class DecisionWorth:
     def value_of_scores(self, scores: Array, rows: Rows) -> Array:
         """See `Worth`."""
         gains = self.gains(scores, rows)
-        acted = allocate_period(gains, capacity=round(self.capacity_share * len(rows)))
+        acted = allocate_period(gains, capacity=round(self.capacity_share(rows) * len(rows)))
         return self.value(acted, rows)
+
+    def capacity_share(self, rows: Rows) -> float:
+        """Return the share of cases that could be acted on when the last of `rows` happened, 0 to 1.
+
+        The capacity divided by the cases of the 13 weeks up to then, so that nothing later is looked at.
+        """
+        if self.cases_per_day is None or not self.history.dated or not len(rows):
+            return 1.0
+        last = int(self.history.event_time[rows[-1]]) + 1
+        first = max(last - USUAL_DAYS * MICROSECONDS_PER_DAY, int(self.history.event_time[0]))
+        usual = self.history.rows_between(first, last)
+        per_day = (usual.stop - usual.start) / max((last - first) / MICROSECONDS_PER_DAY, 1.0)
+        return float(min(1.0, self.cases_per_day / per_day))
 
     def _payoffs(self, rows: Rows | slice) -> Array:
         if self.history.payoffs is None:
@@ -130,7 +146,7 @@ def worth_of(project: Project, history: History, pricer: CasePricer) -> Decision
         return DecisionWorth(
             history=history,
             effect=ActionEffect.of(charter),
-            capacity_share=_capacity_share(project, history, calendar),
+            cases_per_day=charter.capacity.cases / _DAYS[charter.capacity.per] if charter.capacity else None,
             baseline_acted=baseline_under_capacity(project, history, calendar),
         )
     per_case = charter.payoff.per_case if isinstance(charter.payoff, PayoffPerCase) else None
@@ -183,14 +199,3 @@ def _final_order(history: History) -> tuple[Rows, Rows]:
     known = np.flatnonzero(~np.isnan(np.asarray(history.outcome)))
     order = known[np.argsort(final[known], kind="stable")]
     return order, np.searchsorted(final[order], np.asarray(history.event_time), side="right")
-
-
-def _capacity_share(project: Project, history: History, calendar: Calendar) -> float:
-    capacity = project.charter.capacity
-    if capacity is None or not history.rows:
-        return 1.0
-    if not history.dated:
-        return 1.0
-    moments = history.event_time
-    starts = calendar.starts_between(int(moments[0]), int(moments[-1]) + 1)
-    return min(1.0, capacity.cases / (history.rows / max(1, len(starts) - 1)))
