@@ -147,7 +147,11 @@ class ModelRunner:
         BuildError
             What the operation raised, or `RunnerDied` where the process ended without an answer.
         """
-        child = self._started()
+        return self._answer(self._started(), operation, progress, payload)
+
+    def _answer(
+        self, child: subprocess.Popen[bytes], operation: str, progress: Progress | None, payload: dict[str, Any]
+    ) -> dict[str, Any]:
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -282,7 +286,7 @@ class ModelRunner:
             "scratch": str(self._scratch),
             "memory_limit_mb": self._memory_limit_mb,
         }
-        self.ask("hello", **hello)
+        self._answer(self._child, "hello", None, hello)
         return self._child
 
     def _died(self, operation: str) -> RunnerDied:
@@ -330,7 +334,7 @@ def code_digest(project_folder: Path) -> str:
 def _unusable(scratch: Path, cause: OSError) -> ScratchUnusable:
     return ScratchUnusable(
         f"The scratch folder {scratch} cannot be used: {cause.strerror or 'it is full'}; free some space "
-        "there, or name another folder",
+        "there, or make it writable",
         folder=str(scratch),
         errno=cause.errno,
     )

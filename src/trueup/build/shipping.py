@@ -6,6 +6,7 @@ models, to this module.
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,4 +66,23 @@ def shipped_bytes(scorer: Scorer) -> bytes:
     model = scorer.estimator
     if scorer.calibration is not None:
         model = CalibratedEstimator(model, scorer.calibration, scorer.recipe.n_classes)
-    return pickle.dumps(model, protocol=5)
+    content = io.BytesIO()
+    _ByValue(content, protocol=5).dump(model)
+    return content.getvalue()
+
+
+class _ByValue(pickle._Pickler):
+    """A pickler for which equal texts are one text; the C pickler cannot be told when two texts are the same.
+
+    Others refer back to a text only where it is the same object, which depends on what the process did before: a model
+    that was just fitted and the same one read from the scratch folder would have different bytes, and so digests.
+    """
+
+    def __init__(self, file: io.BytesIO, *, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        self._texts: dict[str, str] = {}
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        """Save an object; for a text, the first one that is equal."""
+        same = self._texts.setdefault(obj, obj) if type(obj) is str else obj
+        super().save(same, save_persistent_id)  # type: ignore[misc]  # there, though its stub leaves it out
