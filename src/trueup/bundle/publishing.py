@@ -109,7 +109,7 @@ def _cannot_write(into: Path, error: OSError) -> CannotWrite:
         errno.EACCES: "choose a folder this account may write to",
         errno.EPERM: "choose a folder this account may write to",
         errno.ENOTDIR: "choose a folder, not a file",
-    }.get(error.errno or 0, "see that the folder exists and can be written")
+    }.get(error.errno or 0, "see that the folder exists, can be written and has space")
     return CannotWrite(
         f"cannot write into {into}: {(error.strerror or str(error)).lower()}. Nothing was published; {advice}",
         path=str(into),

@@ -11,6 +11,8 @@ from trueup.cli.console import Console
 from trueup.cli.exits import OK, exit_code_of
 from trueup.kernel.errors import TrueupError
 
+_TO_DO = "see that there is space and that it can be read and written, then run the same command again"
+
 
 def run() -> None:
     """Entry point of the installed command."""
@@ -47,6 +49,6 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, object]]:
         return error.code, error.message, error.facts
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        return "cli.environment", f"the system refused: {error.strerror or error}{where}", {}
+        return "cli.environment", f"the system refused: {error.strerror or error}{where}; {_TO_DO}", {}
     fault = f"a fault in Trueup itself: {type(error).__name__}: {error}"
     return "cli.fault", f"{fault}\nnothing published is half-written; TRUEUP_TRACEBACK=1 shows where it happened", {}
