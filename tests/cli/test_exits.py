@@ -12,8 +12,9 @@ from trueup.compute import pool
 from trueup.data import errors as data_errors
 from trueup.kernel.errors import TrueupError
 from trueup.lake import errors as lake_errors
+from trueup.loop import prepare
 
-ROOMS = (align_errors, build_errors, bundle_errors, exits, pool, data_errors, lake_errors)
+ROOMS = (align_errors, build_errors, bundle_errors, exits, pool, data_errors, lake_errors, prepare)
 
 
 def _codes(kind: type[TrueupError]) -> Iterator[str]:
