@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -52,6 +53,8 @@ class Cost:
     """How far resident memory rose above what it was before, at its peak, mapped files included."""
     mapped_mb: float
     """How much of that is mapped files, which the system may drop at any time; 0 where it does not say."""
+    private_mb: float = 0.0
+    """How far memory that no file holds rose, at its peak, looked at every 5 ms; 0 where the system does not say."""
 
 
 def apart(function: Callable[Given, Answer], *args: Given.args, **kwargs: Given.kwargs) -> Answer:
@@ -65,15 +68,36 @@ def cost_of(work: Callable[[], Answer]) -> tuple[Cost, Answer]:
     gc.collect()
     before_mb, mapped = _restart_peak(), _mapped_mb()
     wall, cpu, children = time.perf_counter(), time.process_time(), _children_seconds()
-    answer = work()
+    with _PrivatePeak() as private:
+        answer = work()
     cost = Cost(
         cpu_seconds=time.process_time() - cpu,
         child_cpu_seconds=_children_seconds() - children,
         wall_seconds=time.perf_counter() - wall,
         memory_mb=_peak_mb() - before_mb,
         mapped_mb=_mapped_mb() - mapped,
+        private_mb=private.rise_mb,
     )
     return cost, answer
+
+
+class _PrivatePeak:
+    """Watches, from a thread of its own, the memory that no file holds."""
+
+    def __enter__(self) -> Self:
+        self.rise_mb, self._before = 0.0, _private_mb()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.005):
+            self.rise_mb = max(self.rise_mb, _private_mb() - self._before)
 
 
 def best_cost(work: Callable[[], object], *, repeats: int) -> Cost:
@@ -110,6 +134,10 @@ def _peak_mb() -> float:
 
 def _mapped_mb() -> float:
     return _status_mb("RssFile:") if _STATUS.exists() else 0.0
+
+
+def _private_mb() -> float:
+    return _status_mb("RssAnon:") if _STATUS.exists() else 0.0
 
 
 def _status_mb(key: str) -> float:

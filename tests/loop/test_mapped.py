@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trueup.loop.mapped import mapped_array, on_disk
+from trueup.loop.mapped import mapped_array
 
 
 def test_an_array_on_disk_starts_with_zeros_and_keeps_what_is_written(tmp_path: Path) -> None:
@@ -22,12 +22,6 @@ def test_an_array_on_disk_starts_with_zeros_and_keeps_what_is_written(tmp_path: 
 
 def test_an_empty_array_needs_no_file(tmp_path: Path) -> None:
     assert len(mapped_array(tmp_path, 0, np.bool_)) == 0
-    assert on_disk(tmp_path, np.zeros(0)).shape == (0,)
-
-
-def test_a_copy_on_disk_equals_the_array(tmp_path: Path) -> None:
-    values = np.arange(5_000, dtype=np.int64)
-    assert np.array_equal(on_disk(tmp_path, values), values)
 
 
 def test_a_full_disk_is_said_before_anything_is_played(tmp_path: Path) -> None:

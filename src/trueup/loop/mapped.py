@@ -38,10 +38,3 @@ def mapped_array(folder: Path, rows: int, dtype: DTypeLike) -> NDArray[np.generi
                 folder=str(folder),
             ) from error
         return np.memmap(file, dtype=dtype, mode="r+", shape=(rows,)) if rows else np.zeros(0, dtype=dtype)
-
-
-def on_disk(folder: Path, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return a copy of an array that lives on disk, see `mapped_array`."""
-    copy = mapped_array(folder, len(array), array.dtype)
-    copy[:] = array
-    return copy

@@ -16,7 +16,7 @@ from trueup.improve.judging import Evidence, compare_on_later_cases, judge
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import local_iso
+from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import PACE_DAYS, Log
 from trueup.loop.stage import Bench
@@ -30,6 +30,7 @@ from trueup.release.rollout import Live
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 MIN_TRAINING_ROWS = 50
+_SAMPLED_DELAYS = 50_000
 
 
 class NothingToLearnFrom(TrueupError):
@@ -158,11 +159,14 @@ def _hides(bench: Bench) -> bool:
 
 
 def _reach(bench: Bench) -> int:
-    """Return how long before `since` a case of the test may have happened: the delay of nearly all outcomes."""
-    history = bench.history
-    delay = np.asarray(history.final_at) - np.asarray(history.event_time)
-    real = delay[np.asarray(history.final_at) < np.iinfo(np.int64).max]
-    return int(np.quantile(real, 0.99)) if len(real) else 0
+    """Return how long before `since` a case of the test may have happened: the delay of nearly all outcomes.
+
+    Judged on evenly spaced cases, so that it costs the same however long the history is.
+    """
+    some = slice(None, None, max(1, bench.history.rows // _SAMPLED_DELAYS))
+    final = np.asarray(bench.history.final_at[some])
+    delay = (final - np.asarray(bench.history.event_time[some]))[final < NEVER]
+    return int(np.quantile(delay, 0.99)) if len(delay) else 0
 
 
 def _candidate(bench: Bench, model: FittedModel, rows: TrainingRows, *, as_of: int) -> Candidate:

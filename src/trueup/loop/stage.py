@@ -18,7 +18,7 @@ from trueup.data.history import History, open_history
 from trueup.data.pricing import CasePricer
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.periods import NEVER, Calendar, Moments
-from trueup.loop.mapped import on_disk
+from trueup.loop.mapped import mapped_array
 from trueup.loop.scoring import Scorer
 from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
 
@@ -81,10 +81,7 @@ def open_bench(stage: Stage) -> Iterator[Bench]:
 def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: CasePricer) -> Bench:
     """Return what strategies are played with, on an open workbench."""
     rows = history.rows_between(stage.start, stage.end)
-    final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
-    known = np.flatnonzero((final < NEVER) & ~np.isnan(np.asarray(history.outcome[rows])))
-    order = known[np.argsort(final[known], kind="stable")]
-    arrays = stage.scratch / "arrays"
+    finals, final_times = _in_final_order(history, rows, folder=stage.scratch / "arrays")
     return Bench(
         stage=stage,
         history=history,
@@ -93,9 +90,21 @@ def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: Cas
         pricer=pricer,
         worth=worth_of(stage.project, history, pricer),
         rows=rows,
-        finals=on_disk(arrays, order + rows.start).astype(np.int64, copy=False),
-        final_times=on_disk(arrays, final[order]).astype(np.int64, copy=False),
+        finals=finals,
+        final_times=final_times,
     )
+
+
+def _in_final_order(history: History, rows: slice, *, folder: Path) -> tuple[Rows, Moments]:
+    """Return the positions of the cases by the time their outcome became final, and those times; both on disk."""
+    final = np.maximum(np.asarray(history.final_at[rows]), np.asarray(history.event_time[rows]))
+    final[np.isnan(np.asarray(history.outcome[rows]))] = NEVER
+    order = np.argsort(final, kind="stable")
+    known = int((final < NEVER).sum())
+    finals, times = (mapped_array(folder, known, np.int64).astype(np.int64, copy=False) for _ in range(2))
+    np.take(final, order[:known], out=times)
+    np.add(order[:known], rows.start, out=finals)
+    return finals, times
 
 
 def _rows_a_month(stage: Stage, rows: slice) -> int:
