@@ -71,7 +71,7 @@ def linear_that_refuses_missing_values(frame: Any, outcome: NDArray[np.float64])
         (linear_that_refuses_missing_values, "binary", ("no", "yes")),
     ],
 )
-def test_a_packaged_estimator_gives_the_same_bits(  # noqa: PLR0917 - a fixture is no parameter of a caller
+def test_a_packaged_estimator_gives_the_same_bits(
     contents: BundleContents,
     signing_key: Path,
     trusted: list[Path],

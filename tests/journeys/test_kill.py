@@ -82,7 +82,7 @@ def check_whole(place: Place, before: dict[str, str], finished: Place) -> None:
         if path.exists():
             assert path.read_bytes() == (finished.work / "reports" / name).read_bytes()
     for history in (place.work / "scratch" / "histories").glob("*"):
-        assert history.name.endswith(".unfinished") or (history / "history.json").exists()
+        assert (history / "history.json").exists()
 
 
 def unpublished(finished: Place, folder: Path) -> Place:

@@ -25,6 +25,7 @@ _ENVIRONMENT_CODES = (
     "lake.read-only",
     "lake.unavailable",
     "loop.cannot-write",
+    "loop.scratch-full",
 )
 _CHECK_CODES = (
     "align.signature-invalid",

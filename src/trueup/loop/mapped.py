@@ -33,7 +33,7 @@ def mapped_array(folder: Path, rows: int, dtype: DTypeLike) -> NDArray[np.generi
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise ScratchFull(
-                f"{folder} has no room for {size / 1e6:,.0f} MB ({error.strerror}); free some space or rehearse a "
+                f"{folder} has no room for {size / 1e6:,.3g} MB ({error.strerror}); free some space or rehearse a "
                 "shorter period",
                 folder=str(folder),
             ) from error

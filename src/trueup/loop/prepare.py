@@ -20,6 +20,7 @@ from trueup.kernel.digests import digest_of
 from trueup.kernel.durations import Duration, parse_duration
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import local_iso, moment_of
+from trueup.lake.staging import clear_dead_writers, staging_folder
 from trueup.lake.tables import Tables, TableVersion
 from trueup.loop.stage import Stage
 
@@ -100,11 +101,16 @@ def history_of(project: Project, workspace: Workspace) -> History:
     folder = workspace.scratch / "histories" / history_digest(project, version)[:32]
     if (folder / "history.json").exists():
         return open_history(folder)
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    with _cleared_on_failure(unfinished):
-        _tell(project, workspace, version, tables=tables, folder=unfinished)
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+    waiting = workspace.scratch / "telling"
+    with _said_when_full(folder.parent):
+        clear_dead_writers(waiting, lambda _: None)
+        with staging_folder(waiting) as staged:
+            unfinished = staged.folder / "history"
+            unfinished.mkdir()
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _tell(project, workspace, version, tables=tables, folder=unfinished)
+            if not (folder / "history.json").exists():  # another command may have told it meanwhile
+                unfinished.rename(folder)
     return open_history(folder)
 
 
@@ -123,23 +129,18 @@ def _tell(project: Project, workspace: Workspace, version: TableVersion, *, tabl
 
 
 @contextlib.contextmanager
-def _cleared_on_failure(folder: Path) -> Iterator[None]:
-    """Give an empty folder to write in; a failure removes it, and says so where the disk is to blame."""
+def _said_when_full(folder: Path) -> Iterator[None]:
+    """Say so where the disk is to blame."""
     import duckdb
 
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
         yield
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError | duckdb.IOException):
-            raise CannotWrite(
-                f"the past could not be laid out in {folder.parent}: the disk is full, read-only or damaged. Nothing "
-                "was published; free some space or make the folder writable, then run the same command again",
-                folder=str(folder.parent),
-            ) from error
-        raise
+    except (OSError, duckdb.IOException) as error:
+        raise CannotWrite(
+            f"the past could not be laid out in {folder}: the disk is full, read-only or damaged. Nothing was "
+            "published; free some space or make the folder writable, then run the same command again",
+            folder=str(folder),
+        ) from error
 
 
 def history_digest(project: Project, version: TableVersion) -> str:
