@@ -124,7 +124,9 @@ def test_a_broken_guard_takes_the_release_back_and_trains_nothing_that_day() -> 
     happened = replace(on(40), guards=(GuardReading("False alarms", True, 6.0),))
     state, actions = turn(before, happened, rules)
     assert [type(a) for a in actions] == [RollBack]
-    assert rolled_back(state).champion.name == "zero"
+    back = rolled_back(state, rules)
+    assert back.champion.name == "zero"
+    assert back.facts == ()
 
 
 def test_a_broken_guard_alerts_when_there_is_nothing_to_return_to() -> None:
@@ -158,6 +160,46 @@ def test_nothing_is_retrained_while_a_release_is_in_canary() -> None:
     state = released(state_at(START), Live("two", START, START), rules)
     _, actions = turn(state, on(40), rules)
     assert actions == ()
+
+
+def test_a_count_of_new_outcomes_starts_again_after_each_try_even_a_refused_one() -> None:
+    trigger = Trigger("new_final_outcomes >= 50", "new_final_outcomes", count=50)
+    rules = Rules(CHARTER, (RetrainingPolicy("value", (trigger,), None),))
+    state, tried = state_at(START), []
+    for day in range(1, 11):
+        state, actions = turn(state, replace(on(day), new_final_outcomes=20), rules)
+        tried.append(len(actions))
+    assert tried == [0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
+
+
+def test_a_new_champion_is_not_judged_by_the_figures_of_the_one_before() -> None:
+    rules = value_policy("realised_value < 80% of promise over 30d", Limit("<", 0.8), relative=True)
+    state, _ = turn(state_at(START), on(20, value=0.0, final=400), rules)
+    state = released(state, Live("two", state.as_of, state.as_of, promised_value_per_case=2.0), rules)
+    _, actions = turn(state, on(31, value=0.0, final=0), rules)
+    assert actions == ()
+
+
+def test_an_error_that_grows_is_a_performance_that_falls() -> None:
+    trigger = Trigger(
+        "realised_performance < 80% of release over 30d",
+        "metric",
+        metric="realised_performance",
+        limit=Limit("<", 0.8),
+        relative_to_promise=True,
+        window=parse_duration("30d"),
+    )
+    rules = Rules(CHARTER, (RetrainingPolicy("value", (trigger,), None),))
+    before = state_at(START, rollout=Rollout(replace(CHAMPION, performance=10.0)))  # a mean error of 10
+
+    def forecasts(error: float) -> Happened:
+        numbers = np.zeros(0)
+        facts = TurnFacts(START + 31 * DAY, 200, 0.0, numbers, 200, 0.0, numbers, numbers, 200 * error)
+        return Happened(facts.end, facts)
+
+    assert turn(before, forecasts(11.0), rules)[1] == ()
+    assert turn(before, forecasts(5.0), rules)[1] == ()
+    assert len(turn(before, forecasts(15.0), rules)[1]) == 1
 
 
 def test_the_ledger_forgets_what_no_trigger_looks_at() -> None:

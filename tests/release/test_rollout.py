@@ -22,7 +22,7 @@ FULL = (ExposureStep("full", 1.0, None),)
 def test_without_steps_a_release_decides_at_once_and_the_champion_stays_ready() -> None:
     rollout = start_release(Rollout(ONE), TWO, steps=FULL, as_of=0)
     assert rollout == Rollout(TWO, previous=ONE)
-    assert go_back(rollout) == Rollout(ONE)
+    assert go_back(rollout, FULL) == Rollout(ONE)
 
 
 def test_a_step_lasts_its_whole_bake_period() -> None:
@@ -38,15 +38,22 @@ def test_a_step_lasts_its_whole_bake_period() -> None:
     assert full.champion.since == 3 * DAY
 
 
-def test_a_candidate_taken_back_leaves_the_champion_where_it_was() -> None:
-    rollout = start_release(Rollout(ONE), TWO, steps=STEPS, as_of=0)
-    assert go_back(rollout) == Rollout(ONE)
-    assert deciding_share(go_back(rollout), STEPS) == 0.0
+def test_a_canary_taken_back_leaves_the_champion_where_it_was() -> None:
+    shadow = start_release(Rollout(ONE), TWO, steps=STEPS, as_of=0)
+    canary, _ = advance(shadow, steps=STEPS, as_of=DAY)
+    assert go_back(canary, STEPS) == Rollout(ONE)
+
+
+def test_a_shadow_that_decides_nothing_is_not_blamed_for_the_champion() -> None:
+    shadow = start_release(Rollout(ONE), TWO, steps=STEPS, as_of=0)
+    assert not shadow.can_go_back(STEPS)
+    three = start_release(Rollout(ONE, previous=Live("zero", 0, 0)), TWO, steps=STEPS, as_of=0)
+    assert go_back(three, STEPS) == Rollout(Live("zero", 0, 0))
 
 
 def test_where_there_is_nothing_to_go_back_to_the_champion_stays() -> None:
-    assert not Rollout(ONE).can_go_back
-    assert go_back(Rollout(ONE)) == Rollout(ONE)
+    assert not Rollout(ONE).can_go_back(STEPS)
+    assert go_back(Rollout(ONE), STEPS) == Rollout(ONE)
 
 
 @given(days=st.lists(st.integers(0, 3), max_size=12), back_at=st.integers(0, 12))
@@ -54,6 +61,6 @@ def test_there_is_always_a_champion_and_never_an_unknown_model(days: list[int], 
     rollout, now = start_release(Rollout(ONE), TWO, steps=STEPS, as_of=0), 0
     for turn, gap in enumerate(days):
         now += gap * DAY
-        rollout = go_back(rollout) if turn == back_at else advance(rollout, steps=STEPS, as_of=now)[0]
+        rollout = go_back(rollout, STEPS) if turn == back_at else advance(rollout, steps=STEPS, as_of=now)[0]
         assert rollout.champion.name in ("one", "two")
         assert 0.0 <= deciding_share(rollout, STEPS) <= 1.0

@@ -40,7 +40,7 @@ class CasePricer:
         self._connection = connection
 
     def payoffs_of(self, per_case: str, *, rows: slice, prediction: Array, outcome: Array) -> Array:
-        """Return the payoff of each prediction, in the currency; NaN where the outcome is NaN.
+        """Return the payoff of each prediction, in the currency: NaN without an outcome, 0 where it is no number.
 
         Parameters
         ----------
@@ -53,7 +53,8 @@ class CasePricer:
         expression = parse_expression(per_case, where="charter.payoff.per_case", expects="number")
         table = self._beside(expression.columns, rows, {"prediction": prediction, "outcome": outcome})
         priced = self._select(f"({to_duckdb(expression)})::DOUBLE", table)
-        return np.where(np.isnan(outcome), np.nan, priced)
+        paid = np.nan_to_num(priced, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.where(np.isnan(outcome), np.nan, paid)
 
     def truth_table(self, condition: str) -> NDArray[np.bool_]:
         """Return whether a condition over the row, `acted` and `outcome` holds, for each way a case may end.

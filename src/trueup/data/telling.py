@@ -132,6 +132,11 @@ def _baseline(project: Project, types: dict[str, str]) -> str | None:
     rule = project.charter.baseline_rule
     if rule is None:
         return None
+    if project.task == "multiclass":
+        raise HistoryError(
+            "charter.baseline_rule is not supported for several classes yet; leave it out, and value is measured "
+            "against predicting the most frequent class"
+        )
     kind: Kind = "boolean" if project.task == "binary" else "number"
     return _number(rule, types, where="charter.baseline_rule", expects=kind)
 
@@ -191,7 +196,7 @@ def _assemble(
     if plan.payoffs:
         payoffs = np.column_stack([facts[f"payoff{i}"].astype(np.float64) for i in range(len(plan.payoffs))])
         notices += _empty_payoffs(payoffs)
-        payoffs = np.nan_to_num(payoffs, nan=0.0)
+        payoffs = np.nan_to_num(payoffs, nan=0.0, posinf=0.0, neginf=0.0)
     baseline = facts["baseline"].astype(np.float64) if plan.baseline else None
     return History(
         folder=folder,
@@ -257,7 +262,12 @@ def _known_and_final(
 
 def _data_end(time: NDArray[np.int64], known: NDArray[np.int64]) -> int:
     """Return the first moment after everything the table tells: the latest event, or news of an outcome."""
-    news = known[known < NEVER]
+    told = known < NEVER
+    if not told.any():
+        return int(time.max()) + 1
+    # a date far beyond all others is a slip of the pen, not news from the future
+    usual_delay = int(np.quantile(known[told] - time[told], 0.99))
+    news = known[told & (known <= time.max() + 2 * max(usual_delay, 0))]
     return int(max(time.max(), news.max() if len(news) else 0)) + 1
 
 
@@ -362,6 +372,14 @@ def _moment(text: str | None, types: dict[str, str], where: str, timezone: str) 
     sql = _sql(text, types, where=where, expects="moment")
     if types.get(text, "").startswith("TIMESTAMP WITH"):
         return f"epoch_us({sql})"
+    zoned = {types[c].startswith("TIMESTAMP WITH") for c in _named(text, types) if _kind(types[c]) == "date"}
+    if zoned == {True, False}:
+        raise HistoryError(
+            f"{where} mixes times with and without a time zone; store all times of the table in one way and ingest "
+            "again"
+        )
+    if zoned == {True}:  # an expression reads them as UTC
+        return f"epoch_us(CAST({sql} AS TIMESTAMP))"
     if types.get(text, "DATE").startswith("VARCHAR"):
         raise HistoryError(
             f'{where} names "{text}", which holds text, not times; write dates as 2016-05-31 or 2016-05-31 14:07:00 '
@@ -372,10 +390,10 @@ def _moment(text: str | None, types: dict[str, str], where: str, timezone: str) 
 
 
 def _empty_payoffs(payoffs: NDArray[np.float64]) -> tuple[Notice, ...]:
-    empty = int(np.isnan(payoffs).any(axis=1).sum())
+    empty = int((~np.isfinite(payoffs)).any(axis=1).sum())
     if not empty:
         return ()
-    return (Notice("data.payoff-missing", f"the payoff of {empty:,} cases is empty and counts as 0"),)
+    return (Notice("data.payoff-missing", f"the payoff of {empty:,} cases is empty or infinite and counts as 0"),)
 
 
 def _dropped_rows(project: Project, total: int, kept: int) -> tuple[Notice, ...]:

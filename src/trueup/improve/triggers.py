@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trueup.align.charter import RetrainingPolicy, Trigger
-from trueup.kernel.periods import Calendar, iso
+from trueup.kernel.periods import Calendar
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def find_due(
     *,
     as_of: int,
     last_tried: Mapping[str, int],
-    new_final_outcomes: int,
+    new_final_outcomes: Mapping[str, int],
     timezone: str,
     read: Callable[[Trigger], float | None],
 ) -> Due | None:
@@ -37,8 +37,8 @@ def find_due(
         The moment of this turn.
     last_tried : mapping of str to int
         When each policy last retrained (or the first release), by policy name.
-    new_final_outcomes : int
-        Outcomes that became final since the champion was trained.
+    new_final_outcomes : mapping of str to int
+        Outcomes that became final since each policy last retrained.
     timezone : str
         Of the charter, for calendar triggers.
     read : callable
@@ -47,7 +47,9 @@ def find_due(
     for policy in policies:
         since = last_tried[policy.name]
         for trigger in policy.triggers:
-            reason = _reason(trigger, as_of=as_of, since=since, new=new_final_outcomes, timezone=timezone, read=read)
+            reason = _reason(
+                trigger, as_of=as_of, since=since, new=new_final_outcomes[policy.name], timezone=timezone, read=read
+            )
             if reason is not None:
                 return Due(policy, reason, scheduled=trigger.kind == "every")
     return None
@@ -71,8 +73,9 @@ def _reason(
 
 def _every(trigger: Trigger, *, as_of: int, since: int, timezone: str) -> str | None:
     if trigger.every_period is not None:
-        start = Calendar(timezone, trigger.every_period).start_of(as_of)
-        return f"the {trigger.every_period} that started {iso(start)[:10]}" if since < start else None
+        calendar = Calendar(timezone, trigger.every_period)
+        start = calendar.start_of(as_of)
+        return f"a new {trigger.every_period}, {calendar.label(start)}" if since < start else None
     if trigger.every is not None and as_of - since >= trigger.every.microseconds:
         return trigger.text
     return None

@@ -36,6 +36,10 @@ class Log:
     acted: Flags
     weight: Array
     """What a case not acted on stands for, when acting hides outcomes: 1 / probability of not being acted on."""
+    recent_gain: Array
+    """Expected gain under the model that decides now; the cut-off rests on it."""
+    decided_by: NDArray[np.int64]
+    """Number of the model that decided, from 1."""
     value: Array
     """Payoff minus the baseline's, as it will turn out; read only once the outcome is final."""
 
@@ -54,6 +58,8 @@ class Log:
             gain=numbers(0.0),
             acted=mapped_array(folder, rows, np.bool_).astype(np.bool_, copy=False),
             weight=numbers(1.0),
+            recent_gain=numbers(0.0),
+            decided_by=mapped_array(folder, rows, np.int64).astype(np.int64, copy=False),
             value=numbers(np.nan),
         )
 
@@ -88,7 +94,7 @@ def _pace(bench: Bench, log: Log, *, before: int, calendar_charter: Charter) -> 
     recent = slice(history.rows_between(first, last).start, before)
     return learn_pace(
         np.asarray(history.event_time[recent]),
-        log.gain[recent],
+        log.recent_gain[recent],
         first=first,
         last=max(last, first + 1),
         calendar=calendar_charter.calendar(),

@@ -28,7 +28,7 @@ class GuardWatch:
     totals: tuple[float, float] = (0.0, 0.0)
     breaches: int = 0
 
-    def read(self, end: int, rows: Rows, ways: Rows) -> GuardReading:
+    def read(self, end: int, rows: Rows, ways: Rows, *, judged: Flags) -> GuardReading:
         """Add the cases that became final in a turn and say where the guard stands.
 
         Parameters
@@ -39,12 +39,15 @@ class GuardWatch:
             Positions of the cases.
         ways : ndarray of int
             How each ended, from `ways_of`.
+        judged : ndarray of bool
+            Cases decided by the model that the guard watches; the others only count in the overall figure.
         """
         order = np.argsort(rows, kind="stable")
         count = _looked_up(self.counted, rows[order], ways[order])
         per = _looked_up(self.per, rows[order], ways[order])
         self.totals = (self.totals[0] + float(count.sum()), self.totals[1] + float(per.sum()))
-        self.state = record_guard(self.state, end, count=count, per=per)
+        its = judged[order]
+        self.state = record_guard(self.state, end, count=count[its], per=per[its])
         status = guard_status(self.state, end)
         if status.proved:
             self.breaches += 1

@@ -30,7 +30,9 @@ def mapped_array(folder: Path, rows: int, dtype: DTypeLike) -> NDArray[np.generi
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            file.truncate(size)
         except OSError as error:
             raise ScratchFull(
                 f"{folder} has no room for {size / 1e6:,.3g} MB ({error.strerror}); free some space or rehearse a "

@@ -15,7 +15,7 @@ from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import CANARY_SALT, PACE_DAYS, Log, decide
 from trueup.loop.guarding import GuardWatch, watch_guards, ways_of
-from trueup.loop.retrain import Candidate, Refused, retrain, train_first
+from trueup.loop.retrain import Candidate, Refused, hides_outcomes, retrain, train_first
 from trueup.loop.stage import Bench
 from trueup.loop.strategies import StrategyPlan
 from trueup.loop.turn import (
@@ -77,7 +77,7 @@ class Player:
         for i in range(1, len(turns)):
             rows = self._bench.history.rows_between(int(turns[i - 1]), int(turns[i]))
             estimated = self._serve(state, rows)
-            happened = self._happened(int(turns[i]), rows, estimated)
+            happened = self._happened(state, int(turns[i]), rows, estimated)
             state, actions = turn(state, happened, self._rules)
             if i < len(turns) - 1:  # what would be trained at the very end would decide nothing
                 for action in actions:
@@ -110,7 +110,7 @@ class Player:
             log.value[rows] = worth.value(predicted, rows)
             return 0.0
         log.score[rows] = scores
-        log.gain[rows] = worth.gains(scores, rows)
+        log.gain[rows] = log.recent_gain[rows] = worth.gains(scores, rows)
         self._tokens = decide(self._bench, worth, log=log, rows=rows, tokens=self._tokens)
         more = log.acted[rows].astype(np.float64) - worth.baseline_acted[rows].astype(np.float64)
         return float(log.gain[rows] @ more)
@@ -119,27 +119,40 @@ class Player:
         scores = self._bench.scorer.scores(self._models[state.champion.name], rows)
         candidate = state.rollout.candidate
         share = deciding_share(state.rollout, self._rules.charter.exposure)
+        self._log.decided_by[rows] = self._number(state.champion.name)
         if candidate is None or share <= 0:
             return scores
         units = np.asarray(self._bench.history.unit_hash[rows])
         canary = uniform_of(units, CANARY_SALT + len(self._models)) < share
         other = self._bench.scorer.scores(self._models[candidate.live.name], rows)
+        self._log.decided_by[rows][canary] = self._number(candidate.live.name)
         return np.where(canary if scores.ndim == 1 else canary[:, None], other, scores)
+
+    def _number(self, name: str) -> int:
+        """Return the number by which the log knows a model."""
+        return list(self._models).index(name) + 1
+
+    def _blamed(self, state: LoopState) -> int:
+        """Return the number of the model that guards watch: the canary while there is one, else the champion."""
+        candidate = state.rollout.candidate
+        deciding = deciding_share(state.rollout, self._rules.charter.exposure) > 0
+        return self._number(candidate.live.name if candidate is not None and deciding else state.champion.name)
 
     def _refresh_gains(self, name: str, *, before: int) -> None:
         """Score the recent past with the model that now decides, so that its cut-off rests on its own scores."""
         worth, history = self._bench.worth, self._bench.history
         if isinstance(worth, DecisionWorth):
             recent = history.rows_between(before - PACE_DAYS * MICROSECONDS_PER_DAY, before)
-            self._log.gain[recent] = worth.gains(self._bench.scorer.scores(self._models[name], recent), recent)
+            self._log.recent_gain[recent] = worth.gains(self._bench.scorer.scores(self._models[name], recent), recent)
 
     # --- what became known --------------------------------------------------------------------
 
-    def _happened(self, end: int, rows: slice, estimated: float) -> Happened:
+    def _happened(self, state: LoopState, end: int, rows: slice, estimated: float) -> Happened:
         bench, log = self._bench, self._log
         last = int(np.searchsorted(bench.final_times, end, side="right"))
-        final = bench.finals[self._finals_seen : last]
+        everything = bench.finals[self._finals_seen : last]
         self._finals_seen = last
+        final = everything[log.decided_by[everything] == self._number(state.champion.name)]
         outcome = np.asarray(bench.history.outcome[final])
         binary = isinstance(bench.worth, DecisionWorth)
         facts = TurnFacts(
@@ -149,13 +162,22 @@ class Player:
             scores=count_scores(log.score[rows]) if binary else _NOTHING,
             final_cases=len(final),
             value=float(log.value[final].sum()),
-            positives=count_scores(log.score[final[outcome == 1.0]]) if binary else _NOTHING,
-            negatives=count_scores(log.score[final[outcome != 1.0]]) if binary else _NOTHING,
+            positives=self._counted(final, outcome == 1.0) if binary else _NOTHING,
+            negatives=self._counted(final, outcome != 1.0) if binary else _NOTHING,
             absolute_error=0.0 if binary else float(np.abs(log.score[final] - outcome).sum()),
         )
-        ways = ways_of(log.acted[final], outcome)
-        readings = tuple(watch.read(end, final, ways) for watch in self._played.guards)
-        return Happened(as_of=end, facts=facts, guards=readings)
+        ways = ways_of(log.acted[everything], np.asarray(bench.history.outcome[everything]))
+        judged = log.decided_by[everything] == self._blamed(state)
+        readings = tuple(watch.read(end, everything, ways, judged=judged) for watch in self._played.guards)
+        return Happened(as_of=end, facts=facts, new_final_outcomes=len(everything), guards=readings)
+
+    def _counted(self, rows: NDArray[np.int64], wanted: NDArray[np.bool_]) -> Array:
+        """Return the wanted cases by score; where acting hides outcomes, those not acted on stand for the others."""
+        log = self._log
+        if hides_outcomes(self._bench):
+            wanted = wanted & ~log.acted[rows]
+        chosen = rows[wanted]
+        return count_scores(log.score[chosen], log.weight[chosen])
 
     # --- carrying out what the turn asks ------------------------------------------------------
 
@@ -197,7 +219,7 @@ class Player:
         return state
 
     def _roll_back(self, state: LoopState, action: RollBack) -> LoopState:
-        state = rolled_back(state)
+        state = rolled_back(state, self._rules)
         self._refresh_gains(state.champion.name, before=state.as_of)
         self._played.releases.append(
             Release(at=self._when(state), model=state.champion.name, kind="rollback", reason=action.reason)

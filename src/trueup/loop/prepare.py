@@ -19,7 +19,7 @@ from trueup.data.telling import HistoryError, tell_history
 from trueup.kernel.digests import digest_of
 from trueup.kernel.durations import Duration, parse_duration
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import local_iso, moment_of
+from trueup.kernel.periods import Calendar, local_iso, moment_of
 from trueup.lake.staging import clear_dead_writers, staging_folder
 from trueup.lake.tables import Tables, TableVersion
 from trueup.loop.stage import Stage
@@ -205,7 +205,8 @@ def rehearsed_period(project: Project, history: History) -> tuple[int, int]:
     first, last = int(history.event_time[0]), int(history.event_time[-1]) + 1
     calendar = project.charter.calendar(project.rehearsal.window)
     start = _moment(project, project.rehearsal.start) or calendar.next_start(first + (last - first) // 3)
-    end = _moment(project, project.rehearsal.end) or last
+    turn = Calendar(project.charter.timezone, project.rehearsal.turn)
+    end = min(_moment(project, project.rehearsal.end) or last, turn.next_start(last - 1))
     rows = history.rows_between(start, end)
 
     def day(moment: int) -> str:

@@ -16,7 +16,7 @@ from trueup.improve.judging import Evidence, compare_on_later_cases, judge
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.durations import MICROSECONDS_PER_DAY, Duration
 from trueup.kernel.errors import TrueupError
-from trueup.kernel.periods import NEVER, local_iso
+from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import PACE_DAYS, Log
 from trueup.loop.stage import Bench
@@ -128,8 +128,10 @@ def recipe_on_later_cases(
     history = bench.history
     rows = training_rows(bench, as_of=since, window=window or plan.window, log=log)
     final = np.asarray(history.final_at)
-    became_final = (final > since) & (final <= as_of) & (np.asarray(history.event_time) >= since - _reach(bench))
-    if log is not None and _hides(bench):
+    became_final = (
+        (final > since) & (final <= as_of) & (np.asarray(history.event_time) >= since - _reach(bench, as_of=since))
+    )
+    if log is not None and hides_outcomes(bench):
         became_final &= ~log.acted
     later = np.flatnonzero(became_final)
     if rows is None or not len(later):
@@ -142,7 +144,7 @@ def recipe_on_later_cases(
 def training_rows(bench: Bench, *, as_of: int, window: Duration | None, log: Log | None = None) -> TrainingRows | None:
     """Return the rows to train on as known at `as_of`; None when they are too few or all of one kind."""
     history = bench.history
-    hidden = log.acted if log is not None and _hides(bench) else None
+    hidden = log.acted if log is not None and hides_outcomes(bench) else None
     rows = rows_known_then(
         np.asarray(history.event_time), np.asarray(history.final_at), as_of=as_of, window=window, hidden=hidden
     )
@@ -153,19 +155,19 @@ def training_rows(bench: Bench, *, as_of: int, window: Duration | None, log: Log
     return TrainingRows(history.table_path, rows, outcome, weight)
 
 
-def _hides(bench: Bench) -> bool:
+def hides_outcomes(bench: Bench) -> bool:
     """Return whether acting changes outcomes, so that acted cases are no labels."""
     return bench.project.charter.action == "prevents" and isinstance(bench.worth, DecisionWorth)
 
 
-def _reach(bench: Bench) -> int:
-    """Return how long before `since` a case of the test may have happened: the delay of nearly all outcomes.
+def _reach(bench: Bench, *, as_of: int) -> int:
+    """Return how long before `since` a case of the test may have happened: the delay of nearly all outcomes by then.
 
     Judged on evenly spaced cases, so that it costs the same however long the history is.
     """
     some = slice(None, None, max(1, bench.history.rows // _SAMPLED_DELAYS))
     final = np.asarray(bench.history.final_at[some])
-    delay = (final - np.asarray(bench.history.event_time[some]))[final < NEVER]
+    delay = (final - np.asarray(bench.history.event_time[some]))[final <= as_of]
     return int(np.quantile(delay, 0.99)) if len(delay) else 0
 
 
@@ -207,8 +209,8 @@ def _estimated(bench: Bench, test: LaterTest) -> float | None:
     if not isinstance(worth, DecisionWorth):
         return None
     gains = worth.gains(test.scores, test.rows)
-    best = np.sort(gains[gains > 0])[::-1][: round(worth.capacity_share(test.rows) * len(gains))]
-    return float((best.sum() - gains[worth.baseline_acted[test.rows]].sum()) / len(gains))
+    more = worth.acted_on(gains, test.rows).astype(np.float64) - worth.baseline_acted[test.rows]
+    return float((gains * more).mean())
 
 
 def _evidence(bench: Bench, test: LaterTest | None, *, champion: FittedModel) -> Evidence:

@@ -88,7 +88,7 @@ def bench_of(stage: Stage, history: History, *, runner: ModelRunner, pricer: Cas
         runner=runner,
         scorer=Scorer(history, runner, block_rows=_rows_a_month(stage, rows)),
         pricer=pricer,
-        worth=worth_of(stage.project, history, pricer),
+        worth=worth_of(stage.project, history, pricer, start=stage.start),
         rows=rows,
         finals=finals,
         final_times=final_times,

@@ -83,7 +83,8 @@ def choose(results: Sequence[Result], currency: str, *, own: Sequence[str] = ())
     mine = [r for r in results if r.strategy.name in own]
     if mine and best not in mine:
         closest = max(mine, key=lambda r: r.strategy.net_value)
-        best = best if _net_gain(best, closest)[0] > 0 else closest
+        is_as_good = _net_gain(best, closest)[0] <= 0 and _net_gain(closest, never)[0] > 0
+        best = closest if is_as_good else best
     low, high = _net_gain(best, never)
     cost = money_text(best.strategy.retraining_cost, currency)
     gain = money_text(best.strategy.net_value - never.strategy.net_value, currency)
@@ -155,8 +156,7 @@ def _cases(bench: Bench, played: Played) -> _Cases:
 
 def _final_rows(bench: Bench) -> Rows:
     """Return the positions of the rehearsed cases whose outcome is final when the data end."""
-    end = max(bench.stage.end, bench.history.data_end)
-    return np.sort(bench.finals[bench.final_times <= end])
+    return np.sort(bench.finals[bench.final_times <= bench.history.data_end])
 
 
 def _windows(bench: Bench, played: Played) -> tuple[Window, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 from trueup.build.leakage import find_leakage
 from trueup.build.runner import ModelRunner
 from trueup.data.history import History
-from trueup.kernel.periods import NEVER
 from trueup.lake.rehearsals import Notice
 
 
@@ -28,7 +27,7 @@ def find_suspicions(history: History, runner: ModelRunner, *, task: str, seed: i
 
     Uses every row whose outcome is final in the data: a leak is a property of the table, not of a moment.
     """
-    final = (np.asarray(history.final_at) < NEVER) & ~np.isnan(np.asarray(history.outcome))
+    final = (np.asarray(history.final_at) <= history.data_end) & ~np.isnan(np.asarray(history.outcome))
     leakage = find_leakage(runner, history, task=task, rows=np.flatnonzero(final), seed=seed)  # type: ignore[arg-type]
     effects = {e.column: e for e in leakage.effects}
     effects |= {s.column: s.keeping for s in leakage.suspicions if s.keeping}

@@ -36,8 +36,10 @@ class LoopState:
     facts: tuple[TurnFacts, ...] = ()
     last_tried: Mapping[str, int] = field(default_factory=dict)
     """When each policy last retrained, by name."""
-    new_final_outcomes: int = 0
-    """Since the champion was trained."""
+    final_outcomes: int = 0
+    """That became final since the start."""
+    final_at_last_try: Mapping[str, int] = field(default_factory=dict)
+    """How many of them there were when each policy last retrained, by name."""
 
     @property
     def champion(self) -> Live:
@@ -51,6 +53,9 @@ class Happened:
 
     as_of: int
     facts: TurnFacts
+    """Of the cases that the champion decided."""
+    new_final_outcomes: int = 0
+    """Of all cases."""
     guards: tuple[GuardReading, ...] = ()
 
 
@@ -115,24 +120,30 @@ def turn(state: LoopState, happened: Happened, rules: Rules) -> tuple[LoopState,
         state,
         as_of=happened.as_of,
         facts=facts,
-        new_final_outcomes=state.new_final_outcomes + happened.facts.final_cases,
+        final_outcomes=state.final_outcomes + happened.new_final_outcomes,
     )
     actions = _guard_actions(state, happened, rules)
     if any(isinstance(action, RollBack) for action in actions):
         return state, actions
     if state.rollout.candidate is not None:
         rollout, step = advance(state.rollout, steps=rules.charter.exposure, as_of=state.as_of)
-        return replace(state, rollout=rollout), (*actions, Advance(step)) if step else actions
+        return _with_rollout(state, rollout), (*actions, Advance(step)) if step else actions
     due = find_due(
         rules.policies,
         as_of=state.as_of,
         last_tried=state.last_tried,
-        new_final_outcomes=state.new_final_outcomes,
+        new_final_outcomes={
+            p.name: state.final_outcomes - state.final_at_last_try.get(p.name, 0) for p in rules.policies
+        },
         timezone=rules.charter.timezone,
         read=lambda trigger: _read(state, trigger),
     )
     if due is not None:
-        state = replace(state, last_tried={**state.last_tried, due.policy.name: state.as_of})
+        state = replace(
+            state,
+            last_tried={**state.last_tried, due.policy.name: state.as_of},
+            final_at_last_try={**state.final_at_last_try, due.policy.name: state.final_outcomes},
+        )
         actions = (*actions, Retrain(due.policy, due.reason, due.scheduled))
     return state, actions
 
@@ -140,12 +151,18 @@ def turn(state: LoopState, happened: Happened, rules: Rules) -> tuple[LoopState,
 def released(state: LoopState, live: Live, rules: Rules) -> LoopState:
     """Return the state after a model was put on its way to everybody."""
     rollout = start_release(state.rollout, live, steps=rules.charter.exposure, as_of=state.as_of)
-    return replace(state, rollout=rollout, new_final_outcomes=0)
+    return _with_rollout(state, rollout)
 
 
-def rolled_back(state: LoopState) -> LoopState:
+def rolled_back(state: LoopState, rules: Rules) -> LoopState:
     """Return the state after the last release was taken back."""
-    return replace(state, rollout=go_back(state.rollout))
+    return _with_rollout(state, go_back(state.rollout, rules.charter.exposure))
+
+
+def _with_rollout(state: LoopState, rollout: Rollout) -> LoopState:
+    """Return the state under a new rollout; a new champion starts with an empty ledger, not with another's figures."""
+    same = rollout.champion.name == state.champion.name
+    return replace(state, rollout=rollout, facts=state.facts if same else ())
 
 
 def _guard_actions(state: LoopState, happened: Happened, rules: Rules) -> tuple[Action, ...]:
@@ -156,7 +173,7 @@ def _guard_actions(state: LoopState, happened: Happened, rules: Rules) -> tuple[
             continue
         value = breached[guard.name].value
         reason = f'"{guard.name}" is {value:.3g}, signed is {guard.limit}' if value is not None else guard.name
-        goes_back = guard.breach == "rollback" and state.rollout.can_go_back
+        goes_back = guard.breach == "rollback" and state.rollout.can_go_back(rules.charter.exposure)
         actions.append(RollBack(guard.name, reason) if goes_back else Alert(reason))
     return tuple(actions)
 
@@ -172,7 +189,11 @@ def _read(state: LoopState, trigger: Trigger) -> float | None:
         seen = figures.value_per_case if realised else figures.estimated_value_per_case
         return _share(seen, promise) if trigger.relative_to_promise else seen
     performance = figures.performance if trigger.metric == "realised_performance" else figures.estimated_performance
-    return _share(performance, state.champion.performance) if trigger.relative_to_promise else performance
+    if not trigger.relative_to_promise:
+        return performance
+    at_release = state.champion.performance
+    # an error that doubles is half the performance at release
+    return _share(at_release, performance) if figures.lower_is_better else _share(performance, at_release)
 
 
 def _drift_cost(champion: Live, figures: WindowFigures) -> float | None:

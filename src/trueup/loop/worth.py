@@ -8,19 +8,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.allocation import allocate_period
+from trueup.align.allocation import StreamAllocator, learn_pace
 from trueup.align.charter import PayoffPerCase, Project
 from trueup.align.payoff import ActionEffect, best_class, expected_gain, realised_payoff
 from trueup.data.history import History
 from trueup.data.pricing import CasePricer
-from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import Calendar
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-USUAL_DAYS = 91
-_DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 365.25 / 12}
 
 
 class Worth(Protocol):
@@ -41,8 +38,9 @@ class DecisionWorth:
 
     history: History
     effect: ActionEffect
-    cases_per_day: float | None
-    """The capacity, per day on average; None without one."""
+    capacity: int | None
+    """Cases a period; None without a limit."""
+    capacity_calendar: Calendar
     baseline_acted: Flags
     """What the old rule acts on under the same capacity, shape (rows,)."""
 
@@ -64,22 +62,28 @@ class DecisionWorth:
 
     def value_of_scores(self, scores: Array, rows: Rows) -> Array:
         """See `Worth`."""
-        gains = self.gains(scores, rows)
-        acted = allocate_period(gains, capacity=round(self.capacity_share(rows) * len(rows)))
-        return self.value(acted, rows)
+        return self.value(self.acted_on(self.gains(scores, rows), rows), rows)
 
-    def capacity_share(self, rows: Rows) -> float:
-        """Return the share of cases that could be acted on when the last of `rows` happened, 0 to 1.
+    def acted_on(self, gains: Array, rows: Rows) -> Flags:
+        """Return which cases of a test set would be acted on, each as it arrives, as in production.
 
-        The capacity divided by the cases of the 13 weeks up to then, so that nothing later is looked at.
+        In each period the test set has the share of the capacity that its cases have of all cases of the period.
         """
-        if self.cases_per_day is None or not self.history.dated or not len(rows):
-            return 1.0
-        last = int(self.history.event_time[rows[-1]]) + 1
-        first = max(last - USUAL_DAYS * MICROSECONDS_PER_DAY, int(self.history.event_time[0]))
-        usual = self.history.rows_between(first, last)
-        per_day = (usual.stop - usual.start) / max((last - first) / MICROSECONDS_PER_DAY, 1.0)
-        return float(min(1.0, self.cases_per_day / per_day))
+        acted = gains > 0
+        if self.capacity is None or not self.history.dated or not len(rows):
+            return acted
+        calendar = self.capacity_calendar
+        moments = np.asarray(self.history.event_time)[rows]
+        starts = calendar.starts_between(int(moments[0]), int(moments[-1]) + 1)
+        edges = np.searchsorted(moments, starts)
+        everybody = np.searchsorted(self.history.event_time, starts)
+        pace = learn_pace(moments, gains, first=int(moments[0]), last=int(moments[-1]) + 1, calendar=calendar)
+        room = np.floor(np.cumsum(self.capacity * np.diff(edges) / np.maximum(np.diff(everybody), 1)) + 1e-9)
+        for first, last, tokens in zip(edges[:-1], edges[1:], np.diff(room, prepend=0.0), strict=True):
+            part = slice(int(first), int(last))
+            allotment = StreamAllocator(calendar, int(tokens)).allot(moments[part], gains[part], pace=pace, tokens=None)
+            acted[part] = allotment.acted
+        return acted
 
     def _payoffs(self, rows: Rows | slice) -> Array:
         if self.history.payoffs is None:
@@ -138,16 +142,19 @@ class PredictionWorth:
         return np.asarray(payoffs if len(payoffs) == 1 else payoffs[rows])
 
 
-def worth_of(project: Project, history: History, pricer: CasePricer) -> DecisionWorth | PredictionWorth:
-    """Return how a project prices what a model does."""
+def worth_of(
+    project: Project, history: History, pricer: CasePricer, *, start: int | None = None
+) -> DecisionWorth | PredictionWorth:
+    """Return how a project prices what a model does; with `start`, the capacity begins anew at that moment."""
     charter = project.charter
     if project.task == "binary":
         calendar = charter.calendar()
         return DecisionWorth(
             history=history,
             effect=ActionEffect.of(charter),
-            cases_per_day=charter.capacity.cases / _DAYS[charter.capacity.per] if charter.capacity else None,
-            baseline_acted=baseline_under_capacity(project, history, calendar),
+            capacity=charter.capacity.cases if charter.capacity else None,
+            capacity_calendar=calendar,
+            baseline_acted=baseline_under_capacity(project, history, calendar, start=start),
         )
     per_case = charter.payoff.per_case if isinstance(charter.payoff, PayoffPerCase) else None
     if history.baseline is not None:
@@ -159,7 +166,9 @@ def worth_of(project: Project, history: History, pricer: CasePricer) -> Decision
     return PredictionWorth(history, pricer, per_case if project.task == "regression" else None, baseline)
 
 
-def baseline_under_capacity(project: Project, history: History, calendar: Calendar) -> Flags:
+def baseline_under_capacity(
+    project: Project, history: History, calendar: Calendar, *, start: int | None = None
+) -> Flags:
     """Return what the old rule acts on: first come, first served, under the same capacity; nobody without a rule."""
     if history.baseline is None:
         return np.zeros(history.rows, dtype=bool)
@@ -171,6 +180,8 @@ def baseline_under_capacity(project: Project, history: History, calendar: Calend
         return wants
     moments = np.asarray(history.event_time)
     starts = calendar.starts_between(int(moments[0]), int(moments[-1]) + 1)
+    if start is not None:
+        starts = np.union1d(starts, start)
     period = calendar.index_of(moments[which], starts)
     first_of_period = np.searchsorted(period, period, side="left")
     acted = np.zeros(history.rows, dtype=bool)
@@ -179,14 +190,14 @@ def baseline_under_capacity(project: Project, history: History, calendar: Calend
 
 
 def mean_so_far(history: History) -> Array:
-    """Return for each case the mean of all outcomes that were final when it happened; 0 before the first."""
+    """Return for each case the mean of all outcomes that were final before it happened; 0 before the first."""
     order, known = _final_order(history)
     totals = np.concatenate(([0.0], np.cumsum(np.asarray(history.outcome)[order])))
     return np.asarray(totals[known] / np.maximum(known, 1))
 
 
 def most_frequent_so_far(history: History) -> Array:
-    """Return for each case the class that was most frequent among the outcomes final when it happened."""
+    """Return for each case the class that was most frequent among the outcomes final before it happened."""
     order, known = _final_order(history)
     outcome = np.asarray(history.outcome)[order]
     counts = [np.concatenate(([0], np.cumsum(outcome == k))) for k in range(len(history.classes))]
@@ -194,8 +205,8 @@ def most_frequent_so_far(history: History) -> Array:
 
 
 def _final_order(history: History) -> tuple[Rows, Rows]:
-    """Return the known cases by final time, and for each case how many of them were final when it happened."""
+    """Return the known cases by final time, and for each case how many of them were final before it happened."""
     final = np.asarray(history.final_at)
     known = np.flatnonzero(~np.isnan(np.asarray(history.outcome)))
     order = known[np.argsort(final[known], kind="stable")]
-    return order, np.searchsorted(final[order], np.asarray(history.event_time), side="right")
+    return order, np.searchsorted(final[order], np.asarray(history.event_time), side="left")

@@ -54,12 +54,14 @@ class WindowFigures:
     performance: float | None
     """AUC; for numbers the mean absolute error."""
     estimated_performance: float | None
+    lower_is_better: bool = False
+    """Whether `performance` is an error."""
 
 
-def count_scores(scores: Array) -> Array:
-    """Return the number of scores in each of `SCORE_BINS` equal bins of [0, 1]."""
+def count_scores(scores: Array, weight: Array | None = None) -> Array:
+    """Return the number (or weight) of scores in each of `SCORE_BINS` equal bins of [0, 1]."""
     codes = np.clip((scores * SCORE_BINS).astype(np.int64), 0, SCORE_BINS - 1)
-    return np.bincount(codes, minlength=SCORE_BINS).astype(np.float64)
+    return np.bincount(codes, weight, minlength=SCORE_BINS).astype(np.float64)
 
 
 def figures_over(turns: Sequence[TurnFacts], *, as_of: int, window: Duration) -> WindowFigures:
@@ -68,13 +70,15 @@ def figures_over(turns: Sequence[TurnFacts], *, as_of: int, window: Duration) ->
     decided = sum(t.decided for t in recent)
     final = sum(t.final_cases for t in recent)
     enough = final >= MIN_FINAL_CASES
+    numbers = bool(recent) and not len(recent[0].positives)
     return WindowFigures(
         decided=decided,
         final_cases=final,
         value_per_case=sum(t.value for t in recent) / final if enough else None,
-        estimated_value_per_case=sum(t.estimated_value for t in recent) / decided if decided else None,
+        estimated_value_per_case=sum(t.estimated_value for t in recent) / decided if decided and not numbers else None,
         performance=_performance(recent, final) if enough else None,
         estimated_performance=_estimated_auc(recent),
+        lower_is_better=numbers,
     )
 
 

@@ -43,10 +43,9 @@ class Rollout:
     previous: Live | None = None
     candidate: Exposure | None = None
 
-    @property
-    def can_go_back(self) -> bool:
-        """Return whether there is something to go back to."""
-        return self.candidate is not None or self.previous is not None
+    def can_go_back(self, steps: Sequence[ExposureStep]) -> bool:
+        """Return whether there is a model that decides cases now and another to go back to."""
+        return deciding_share(self, steps) > 0 or self.previous is not None
 
 
 def start_release(rollout: Rollout, live: Live, *, steps: Sequence[ExposureStep], as_of: int) -> Rollout:
@@ -68,9 +67,13 @@ def advance(rollout: Rollout, *, steps: Sequence[ExposureStep], as_of: int) -> t
     return replace(rollout, candidate=Exposure(candidate.live, candidate.step + 1, as_of)), step
 
 
-def go_back(rollout: Rollout) -> Rollout:
-    """Return the rollout after the last release was taken back; the same where there is nothing to go back to."""
-    if rollout.candidate is not None:
+def go_back(rollout: Rollout, steps: Sequence[ExposureStep]) -> Rollout:
+    """Return the rollout after the last release was taken back; the same where there is nothing to go back to.
+
+    A candidate that decides cases is withdrawn. One that is only in shadow cannot be to blame: it is withdrawn with
+    the champion, for the previous champion.
+    """
+    if deciding_share(rollout, steps) > 0:
         return replace(rollout, candidate=None)
     return Rollout(rollout.previous) if rollout.previous is not None else rollout
 
