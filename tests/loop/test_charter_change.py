@@ -209,10 +209,10 @@ def lender(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace
     return project, workspace
 
 
-def test_reviews_of_the_lenders_applications_earn_and_never_more_than_was_at_stake(
+def test_more_reviews_cost_at_most_their_false_alarms_and_save_at_most_what_was_at_stake(
     lender: tuple[Project, Workspace],
 ) -> None:
-    # more reviews need not earn more once the frauds are found; they can never save more than 85 % of all frauds
+    # more reviews need not earn more: at worst each is a false alarm for 55, at best all frauds' 85 % are saved
     few, workspace = _changed(lender[0], capacity=Capacity(1, "month")), lender[1]
     priced = price_changes(few, _changed(few, capacity=Capacity(10, "month")), workspace)
     history = history_of(few, workspace)
@@ -221,7 +221,7 @@ def test_reviews_of_the_lenders_applications_earn_and_never_more_than_was_at_sta
     amounts = pq.read_table(history.table_path, columns=["amount"])["amount"].to_numpy()[rows]
     at_stake = 0.85 * amounts[np.asarray(history.outcome[rows]) == 1.0].sum()
     assert priced.together is not None
-    assert 0 < priced.together < at_stake
+    assert -10 * 55 <= priced.together < at_stake
 
 
 def test_there_and_back_is_the_same_money(small_project: Callable[..., tuple[Project, Workspace]]) -> None:

@@ -15,7 +15,7 @@ from trueup.kernel.durations import parse_duration
 from trueup.lake.rehearsals import Rehearsal, Strategy
 from trueup.loop.play import Played, Player
 from trueup.loop.prepare import NothingToRehearse, Workspace, history_of, pipeline_recipe, stage_of
-from trueup.loop.rehearse import rehearse
+from trueup.loop.rehearse import UnknownStrategy, rehearse
 from trueup.loop.stage import Bench, open_bench, open_workbench
 from trueup.loop.strategies import StrategyPlan, plan_strategies
 from trueup.loop.summing_up import sum_up
@@ -205,3 +205,31 @@ def test_a_period_without_cases_is_refused_with_what_the_data_hold(small_project
     later = replace(project, rehearsal=replace(project.rehearsal, start="2031-01-01"))
     with pytest.raises(NothingToRehearse, match="2016"):
         rehearse(later, workspace)
+
+
+def test_an_unknown_strategy_is_refused_before_anything_is_played(small_project: MakeProject) -> None:
+    project, workspace = small_project()
+    with pytest.raises(UnknownStrategy, match='did you mean "monthly"'):
+        rehearse(project, workspace, only=("monthyl",))
+
+
+def test_a_model_that_learned_from_a_suspected_column_has_it_named(small_project: MakeProject) -> None:
+    project, workspace = small_project()
+    guided = replace(project.train, pipeline=None, trials=1)
+    leaking = replace(project, data=replace(project.data, exclude=()), train=guided)
+    shown = rehearse(leaking, workspace, only=("never",))
+    assert shown.suspected_features == ("closed_as",)
+
+
+def test_a_healthy_model_in_a_steady_world_fires_no_trigger(small_project: MakeProject) -> None:
+    trigger = Trigger(
+        "realised_value < 70% of promise over 60d",
+        "metric",
+        metric="realised_value",
+        limit=replace(small_project()[0].charter.guards[0].limit, operator="<", value=0.7),
+        relative_to_promise=True,
+        window=parse_duration("60d"),
+    )
+    project, workspace = small_project(drift=False, retraining=(RetrainingPolicy("value", (trigger,), None),))
+    _, result = play(project, workspace, plan_strategies(project)[1])
+    assert len(result.releases) == 1

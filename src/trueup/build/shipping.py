@@ -86,3 +86,8 @@ class _ByValue(pickle._Pickler):
         """Save an object; for a text, the first one that is equal."""
         same = self._texts.setdefault(obj, obj) if type(obj) is str else obj
         super().save(same, save_persistent_id)  # type: ignore[misc]  # there, though its stub leaves it out
+
+    def memoize(self, obj: Any) -> None:
+        """Remember an object; bytes of an empty array are one object however often they come, so once is enough."""
+        if id(obj) not in self.memo:  # type: ignore[attr-defined]  # there, though its stub leaves it out
+            super().memoize(obj)  # type: ignore[misc]  # there, though its stub leaves it out

@@ -27,6 +27,12 @@ class CharterChanged(CliError):
     code = "cli.charter-changed"
 
 
+class PromiseInDoubt(CliError):
+    """The rehearsal learned from columns that may give the outcome away."""
+
+    code = "cli.promise-in-doubt"
+
+
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup sign`."""
     from trueup.align.document import charter_digest
@@ -39,6 +45,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     charter = read_project(folder).charter
     rehearsal = last_rehearsal(Workspace(folder))
     refuse_changed(rehearsal, charter, folder)
+    refuse_suspected(rehearsal, folder)
     key = local_key(open_workspace(folder).keys / "charter.key")
     file = folder / "trueup.toml"
     text = with_promise(file.read_text(encoding="utf-8"), rehearsal, digest_of(rehearsal.as_json()))
@@ -59,6 +66,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         lines.append(f"Promise: {promise['value']:,.0f} {charter.currency} a {promise['per']}, as rehearsed.")
     console.result(document, lines)
     return OK
+
+
+def refuse_suspected(rehearsal: Rehearsal, folder: Path) -> None:
+    """Raise `PromiseInDoubt` where models learned from columns that may give the outcome away."""
+    if rehearsal.suspected_features:
+        names = ", ".join(f'"{name}"' for name in rehearsal.suspected_features)
+        raise PromiseInDoubt(
+            f"the rehearsal learned from {names}, which may not be known when a case is decided, so its promise may be "
+            f"far too good; add what is written later to data.exclude and run: trueup rehearse {folder}",
+            columns=list(rehearsal.suspected_features),
+        )
 
 
 def refuse_changed(rehearsal: Rehearsal, charter: Charter, folder: Path) -> None:

@@ -161,6 +161,12 @@ class Rehearsal:
     facts: dict[str, Any] = field(default_factory=dict)
     """Further figures for the report, by name."""
 
+    @property
+    def suspected_features(self) -> tuple[str, ...]:
+        """Return the columns that models learned from although they may give the outcome away."""
+        kept = self.facts.get("kept_columns", ())
+        return tuple(k["column"] for k in kept if k["role"] == "feature" and k["suspected"])
+
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON document."""
         return asdict(self)

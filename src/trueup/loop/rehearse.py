@@ -9,11 +9,12 @@ from typing import Any
 from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
+from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import FeatureDrift, Rehearsal
 from trueup.loop.immature import find_immature_labels
 from trueup.loop.play import Player
-from trueup.loop.prepare import Progress, Workspace, history_of, rehearsed_period, stage_of
+from trueup.loop.prepare import LoopError, Progress, Workspace, history_of, rehearsed_period, stage_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
 from trueup.loop.stage import Bench, Stage, bench_of, open_bench, open_workbench
 from trueup.loop.strategies import StrategyPlan, guided_strategy, plan_strategies
@@ -26,6 +27,12 @@ from trueup.loop.worth import DecisionWorth
 class _Quiet:
     def __call__(self, done: int, total: int, what: str) -> None:
         """Say nothing."""
+
+
+class UnknownStrategy(LoopError):
+    """A strategy was asked for that the project does not have."""
+
+    code = "loop.unknown-strategy"
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ def rehearse(
         When the data have no time or the period holds no case.
     """
     say = progress or _Quiet()
+    _check_names(project, only)
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
     start, _ = rehearsed_period(project, history)
@@ -78,6 +86,16 @@ def rehearse(
         say(0, 1, "measuring drift")
         drift = find_drift(bench, plan_strategies(project)[0])
         return _rehearsal(bench, results=results, found=found, choice=choice, drift=drift)
+
+
+def _check_names(project: Project, only: Sequence[str]) -> None:
+    names = [plan.name for plan in (*plan_strategies(project), guided_strategy())]
+    for name in only:
+        if name not in names:
+            raise UnknownStrategy(
+                f'there is no strategy "{name}"{nearest_spelling(name, names)}; there are {", ".join(names)}',
+                strategy=name,
+            )
 
 
 def _warned(bench: Bench, say: Progress) -> Suspicions:
@@ -142,7 +160,7 @@ def _rehearsal(
         task=project.task,
         objective=charter.objective,
         currency=charter.currency,
-        charter_digest=charter_digest(charter),
+        charter_digest=charter_digest(replace(charter, promise=None)),
         table_version=bench.history.table_version,
         start=local_iso(stage.start, charter.timezone),
         end=local_iso(stage.end, charter.timezone),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.allocation import value_of_one_more
 from trueup.align.charter import Kpi, Limit
 from trueup.kernel.digests import finite_or_none
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
@@ -103,6 +102,8 @@ def _why_not(never: Result, others: Sequence[Result], currency: str) -> str:
     if not others:
         return "no other strategy was rehearsed"
     second = max(others, key=lambda r: r.strategy.net_value)
+    if never.strategy.net_value - second.strategy.net_value < 0.5:
+        return "retraining would have changed nothing: no strategy earned more or less than never retraining"
     gap = money_text(never.strategy.net_value - second.strategy.net_value, currency)
     cost = money_text(second.strategy.retraining_cost, currency)
     return (
@@ -143,15 +144,35 @@ def _cases(bench: Bench, played: Played) -> _Cases:
     starts = bench.project.charter.calendar().starts_between(bench.stage.start, bench.stage.end)
     period = bench.project.charter.calendar().index_of(moments, starts)
     per_period = np.bincount(period[acted], minlength=len(starts) - 1)
-    gains = played.log.gain[bench.rows]
     edges = np.searchsorted(period, np.arange(len(starts)))
-    one_more = [value_of_one_more(gains[a:b], acted[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+    one_more = _realised_gain_of_next(bench, played, edges + bench.rows.start)
     return _Cases(
         acted=total,
         most=int(per_period.max()),
         filled=total / (capacity.cases * (len(starts) - 1)),
-        one_more=float(np.mean(one_more)) if one_more else None,
+        one_more=one_more,
     )
+
+
+def _realised_gain_of_next(bench: Bench, played: Played, edges: Rows) -> float | None:
+    """Return what acting on the best case left out of each period would really have paid, on average.
+
+    "Best" is by the model's expectation; the payment is what the outcome made of it, so that the choice of the largest
+    of many estimates does not flatter it. Periods with room to spare count 0, those still open are left out.
+    """
+    if not isinstance(bench.worth, DecisionWorth):
+        return None
+    log, paid = played.log, []
+    for first, last in itertools.pairwise(edges.tolist()):
+        left_out = np.flatnonzero(~log.acted[first:last] & (log.gain[first:last] > 0)) + first
+        if not len(left_out):
+            paid.append(0.0)
+            continue
+        best = left_out[[int(np.argmax(log.gain[left_out]))]]
+        if bench.history.final_at[best[0]] <= bench.history.data_end:
+            yes, no = np.ones(1, dtype=bool), np.zeros(1, dtype=bool)
+            paid.append(float(bench.worth.value(yes, best)[0] - bench.worth.value(no, best)[0]))
+    return float(np.mean(paid)) if paid else None
 
 
 def _final_rows(bench: Bench) -> Rows:

@@ -22,7 +22,7 @@ class Answer:
 
     tone: Tone
     word: str
-    """Yes. / Probably. / Not worth retraining. / No."""
+    """Yes. / Probably. / Not worth retraining. / No. / Not yet."""
     say: str
     how: str
     status: str
@@ -103,6 +103,10 @@ def answer_of(rehearsal: Rehearsal, charter: Charter) -> Answer:
         f"Compared {baseline_phrase(rehearsal, charter)}."
     )
     word, tone, status = _verdict(chosen, low, alone=len(rehearsal.strategies) == 1)
+    if rehearsal.suspected_features:
+        names = ", ".join(f"“{name}”" for name in rehearsal.suspected_features)
+        word, tone, status = "Not yet.", "warn", "Check the data"
+        how = f"{names} may not be known when a case is decided; until that is settled, no figure here counts. {how}"
     return Answer(tone, word, _sentence(rehearsal, charter, chosen), how, status)
 
 

@@ -198,18 +198,24 @@ def _asks(rehearsal: Rehearsal, charter: Charter) -> tuple[Ask, ...]:
     chosen = recommended_strategy(rehearsal)
     if chosen is not None and chosen.net_value <= 0:
         asks.append(Ask("Do not put it live", "No way of running it that was rehearsed is worth its cost."))
-    elif promise and isinstance(promise.get("value"), int | float) and promise["value"] > 0:
+    elif (
+        not rehearsal.suspected_features
+        and promise
+        and isinstance(promise.get("value"), int | float)
+        and promise["value"] > 0
+    ):
         likely = _likely(promise.get("interval"), rehearsal.currency)
         amount = figures.short_money(float(promise["value"]), rehearsal.currency)
         asks.append(Ask("Sign the promise", f"{amount} a {promise.get('per', 'period')}.{likely}"))
-    leaks = [w for w in rehearsal.warnings if w.code == "data.leakage-suspected" and w.column]
+    leaks = rehearsal.suspected_features
     if leaks:
         names = figures.plural(len(leaks), "column")
-        asks.append(
+        asks.insert(
+            0,
             Ask(
                 "Confirm what is known when deciding",
                 f"{names} may be written after the decision, see “What to know about the data”.",
-            )
+            ),
         )
     if charter.action == "prevents" and charter.success_share is not None:
         tried = (
