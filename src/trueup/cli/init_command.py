@@ -113,7 +113,7 @@ def copy_example(name: str, folder: Path, *, drift: bool = True) -> None:
                 write_whole(folder / file.name, file.read_text(encoding="utf-8"))
 
 
-_PER_DAY = 80.0
+_PER_DAY = 65.0
 """Applications a day of the example: enough to tell strategies apart, few enough for the demo's minute."""
 
 
