@@ -18,7 +18,18 @@ def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
     if rehearsal.warnings:
         lines += ["", "Worth knowing about the data:"]
         lines += [f"  [{w.code}] {w.message}" for w in rehearsal.warnings]
+    lines += _kept_lines(rehearsal)
     return [*lines, "", *(f"* {text}" for text in rehearsal.assumptions)]
+
+
+def _kept_lines(rehearsal: Rehearsal) -> list[str]:
+    """Return what keeping each excluded column would have changed, the largest change first."""
+    kept = [k for k in rehearsal.facts.get("kept_columns", ()) if k["role"] == "excluded"]
+    if not kept:
+        return []
+    kept.sort(key=lambda k: (-abs(k["effect"]), k["column"]))
+    said = [f"  {k['column']}: {k['metric']} {k['without']:.3f} -> {k['kept']:.3f}" for k in kept]
+    return ["", "Keeping an excluded column would have changed, on later rows:", *said]
 
 
 def _line(strategy: Strategy, currency: str, *, chosen: bool) -> str:
