@@ -11,7 +11,7 @@ from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
 from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.periods import local_iso
-from trueup.lake.rehearsals import FeatureDrift, Rehearsal
+from trueup.lake.rehearsals import FeatureDrift, Notice, Rehearsal
 from trueup.loop.immature import find_immature_labels
 from trueup.loop.play import Player
 from trueup.loop.prepare import LoopError, Progress, Workspace, history_of, rehearsed_period, stage_of
@@ -104,7 +104,24 @@ def _warned(bench: Bench, say: Progress) -> Suspicions:
     say(0, 1, "looking for columns that give the outcome away")
     found = find_suspicions(history, bench.runner, task=project.task, seed=project.train.seed)
     say(0, 1, "looking for immature labels")
-    return replace(found, warnings=(*history.notices, *found.warnings, *find_immature_labels(bench)))
+    immature = find_immature_labels(bench)
+    return replace(found, warnings=(*history.notices, *found.warnings, *immature, *_no_exploration(project)))
+
+
+def _no_exploration(project: Project) -> tuple[Notice, ...]:
+    """Return a warning where the signed share of the capacity for random cases is less than one case a period."""
+    charter = project.charter
+    if not charter.exploration_share or charter.capacity is None:
+        return ()
+    if int(charter.exploration_share * charter.capacity.cases) >= 1:
+        return ()
+    return (
+        Notice(
+            "align.no-exploration",
+            f"exploration_share {charter.exploration_share:g} of {charter.capacity.cases} cases a "
+            f"{charter.capacity.per} is less than one case, so no case is drawn at random",
+        ),
+    )
 
 
 def play_act(act: _Act) -> Result:
