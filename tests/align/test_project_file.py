@@ -351,3 +351,9 @@ def test_a_column_used_as_what_it_is_not_is_named() -> None:
     found = {mistake.where for mistake in check_project_columns(_parse(FULL), kinds)}
     assert "trueup.toml: charter.payoff.false_negative" in found
     assert "trueup.toml: data.label_final_at" not in found
+
+
+def test_a_placeholder_that_was_not_filled_in_is_named() -> None:
+    text = 'objective = "<what should get better>"'
+    with pytest.raises(Mistakes, match=r"still holds the placeholder <what should get better>"):
+        parse_project(f'[project]\nname = "x"\ntitle = "x"\n[charter]\n{text}\n', folder="x")

@@ -13,6 +13,8 @@ from trueup.kernel.errors import Mistake, nearest_spelling
 from trueup.kernel.expression_terms import ExpressionError, Kind
 from trueup.kernel.expressions import Expression, parse_aggregate, parse_expression
 
+_PLACEHOLDER = re.compile(r"^<[a-z][^<>]*>")
+"""What `trueup init` leaves to be filled in; no expression starts with an angle bracket."""
 T = TypeVar("T")
 _LIKE_A_NAME = re.compile(r"\w+(?:[ .-]+\w+)+")
 
@@ -75,6 +77,9 @@ class Section:
             return None
         if not value.strip():
             self.wrong(key, f"it is empty; write for example {key} = {example}" if example else "it is empty")
+            return None
+        if placeholder := _PLACEHOLDER.search(value):
+            self.wrong(key, f"it still holds the placeholder {placeholder[0]}; write what is meant")
             return None
         return value
 
