@@ -78,10 +78,7 @@ class Section:
         if not value.strip():
             self.wrong(key, f"it is empty; write for example {key} = {example}" if example else "it is empty")
             return None
-        if placeholder := _PLACEHOLDER.search(value):
-            self.wrong(key, f"it still holds the placeholder {placeholder[0]}; write what is meant")
-            return None
-        return value
+        return None if self._is_placeholder(key, value) else value
 
     def number(
         self, key: str, *, low: float = -math.inf, high: float = math.inf, unit: str = "", example: str | None = None
@@ -222,6 +219,12 @@ class Section:
 
     # --- shared
 
+    def _is_placeholder(self, key: str, value: str) -> bool:
+        found = _PLACEHOLDER.search(value)
+        if found:
+            self.wrong(key, f"it still holds the placeholder {found[0]}; write what is meant")
+        return found is not None
+
     def _parsed(self, key: str, example: str | None, parse: Callable[[str, str], Expression]) -> str | None:
         value = self.take(key)
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -232,6 +235,8 @@ class Section:
             return None
         if not isinstance(value, str):
             self._not(key, value, "an expression in quotes", example)
+            return None
+        if self._is_placeholder(key, value):
             return None
         try:
             parse(value, self.where(key))
