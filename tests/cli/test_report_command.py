@@ -60,6 +60,8 @@ def project(tmp_path: Path) -> Path:
     file = tmp_path / "late" / "trueup.toml"
     known = file.read_text().replace('"<column>"', '"id"').replace('"<file, glob or URL>"', '"cases.csv"')
     known = known.replace('"<when the case is decided: a column or SQL>"', '"at"')
+    known = known.replace("<what should get better, for whom, within which limits>", "Fewer late payers")
+    known = known.replace("<who pays for the result>", "sponsor")
     file.write_text(known.replace('"<the outcome: a column or SQL>"', '"late"'))
     return tmp_path / "late"
 
