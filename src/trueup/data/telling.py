@@ -6,7 +6,6 @@ become arrays, the columns one Parquet file. Sorting spills to disk, so a table 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.align.charter import PayoffMatrix, PayoffPerCase, Project
+from trueup.data.duck import quoted, quoted_text
 from trueup.data.history import History, HistoryColumn, open_history, save_history
 from trueup.data.outcomes import Labels, read_labels
 from trueup.kernel.errors import TrueupError, nearest_spelling
@@ -77,13 +77,13 @@ def tell_history(
         When no row has a time, or the label cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = ", ".join(_quoted_text(uri) for uri in file_uris)
+    files = ", ".join(quoted_text(uri) for uri in file_uris)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS SELECT * FROM read_parquet([{files}])")  # noqa: S608
     types = {str(r[0]): str(r[1]) for r in connection.execute("DESCRIBE source").fetchall()}
     plan = _plan(project, types)
     target = folder / "table.parquet"
     connection.execute(
-        f"COPY ({_query(plan)}) TO {_quoted_text(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})"
+        f"COPY ({_query(plan)}) TO {quoted_text(str(target))} (FORMAT parquet, ROW_GROUP_SIZE {_ROW_GROUP})"
     ).fetchall()
     total = _count(connection, "SELECT count(*) FROM source")
     facts = _narrow(connection, target)
@@ -97,11 +97,6 @@ def tell_history(
     notices = history.notices + _dropped_rows(project, total, history.rows)
     save_history(_replace(history, columns=_columns(project, types, connection), notices=notices))
     return open_history(folder)
-
-
-def forget_history(folder: Path) -> None:
-    """Remove a history that was only half written."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _plan(project: Project, types: dict[str, str]) -> _Plan:
@@ -162,7 +157,7 @@ def _query(plan: _Plan) -> str:
 
 def _narrow(connection: duckdb.DuckDBPyConnection, target: Path) -> dict[str, NDArray[np.generic]]:
     wanted = f"COLUMNS('^{_PREFIX.replace('$', '[$]')}')"
-    table = connection.sql(f"SELECT {wanted} FROM read_parquet({_quoted_text(str(target))})").to_arrow_table()  # noqa: S608
+    table = connection.sql(f"SELECT {wanted} FROM read_parquet({quoted_text(str(target))})").to_arrow_table()  # noqa: S608
     facts: dict[str, NDArray[np.generic]] = {}
     if table is None:
         return facts
@@ -281,12 +276,12 @@ def _with_classes(history: History, project: Project, connection: duckdb.DuckDBP
         raise HistoryError(f"{project.data.label} has {k} classes; up to {_MAX_CLASSES} are supported")
     expression = parse_expression(payoff.per_case, where="charter.payoff.per_case")
     rows_matter = bool(expression.columns - {"prediction", "outcome"})
-    table = _quoted_text(str(history.table_path))
+    table = quoted_text(str(history.table_path))
     source = f"read_parquet({table})" if rows_matter else "(SELECT 1)"
     priced = np.empty((history.rows if rows_matter else 1, k, k))
     for i, predicted in enumerate(history.classes):
         for j, actual in enumerate(history.classes):
-            pair = f"{_quoted_text(predicted)} AS prediction, {_quoted_text(actual)} AS outcome"
+            pair = f"{quoted_text(predicted)} AS prediction, {quoted_text(actual)} AS outcome"
             query = f"SELECT ({to_duckdb(expression)})::DOUBLE AS p FROM (SELECT *, {pair} FROM {source})"  # noqa: S608
             priced[:, i, j] = connection.execute(query).fetchnumpy()["p"]
     return _replace(history, payoffs=np.nan_to_num(priced, nan=0.0))
@@ -299,7 +294,7 @@ def _columns(
     kinds = {name: _kind(sql_type) for name, sql_type in types.items()}
     words = [n for n, kind in kinds.items() if kind == "category" and roles[n] == "feature"]
     if words:
-        counts = ", ".join(f"approx_count_distinct({_quoted(n)}), count({_quoted(n)})" for n in words)
+        counts = ", ".join(f"approx_count_distinct({quoted(n)}), count({quoted(n)})" for n in words)
         [row] = connection.execute(f"SELECT {counts} FROM source").fetchall()  # noqa: S608
         for i, name in enumerate(words):
             distinct, filled = row[2 * i], row[2 * i + 1]
@@ -343,7 +338,7 @@ def _kind(sql_type: str) -> str:
 
 def _sql(text: str, types: dict[str, str], *, where: str, expects: Kind | None = None) -> str:
     if text in types:
-        return _quoted(text)
+        return quoted(text)
     expression = parse_expression(text, where=where, expects=expects)
     for column in sorted(expression.columns):
         if column not in types:
@@ -386,7 +381,7 @@ def _moment(text: str | None, types: dict[str, str], where: str, timezone: str) 
             "in every row and ingest again",
             column=text,
         )
-    return f"epoch_us(timezone({_quoted_text(timezone)}, CAST({sql} AS TIMESTAMP)))"
+    return f"epoch_us(timezone({quoted_text(timezone)}, CAST({sql} AS TIMESTAMP)))"
 
 
 def _empty_payoffs(payoffs: NDArray[np.float64]) -> tuple[Notice, ...]:
@@ -415,11 +410,3 @@ def _replace(history: History, **changes: object) -> History:
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     [(count,)] = connection.execute(query).fetchall()
     return int(count)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _quoted_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.charter import Kpi, Limit
+from trueup.align.charter import Kpi
+from trueup.align.triggers_text import parse_limit
 from trueup.kernel.digests import finite_or_none
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.money import money_text
@@ -25,7 +25,6 @@ from trueup.measure.metrics import accuracy, auc, log_loss, mae
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _SEED = 7
-_TARGET = re.compile(r"^\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
 
 
 @dataclass(frozen=True)
@@ -239,18 +238,6 @@ def _kpi(bench: Bench, played: Played, kpi: Kpi, final: Rows) -> KpiResult:
         outcome=np.asarray(bench.history.outcome)[final],
         score=played.log.score[final],
     )
-    limit = _limit(kpi.target)
+    limit = parse_limit(kpi.target) if kpi.target else None
     met = limit.allows(value) if limit is not None and value is not None else None
     return KpiResult(kpi.name, finite_or_none(value), kpi.target, met)
-
-
-def _limit(text: str | None) -> Limit | None:
-    match = _TARGET.match(text) if text else None
-    if match is None:
-        return None
-    operator = match[1]
-    if operator == "<=":
-        return Limit("<=", float(match[2]))
-    if operator == ">=":
-        return Limit(">=", float(match[2]))
-    return Limit("<", float(match[2])) if operator == "<" else Limit(">", float(match[2]))
