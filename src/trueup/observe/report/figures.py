@@ -14,11 +14,6 @@ _LIMIT = re.compile(r"^\s*(<=|<|>=|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
 _COMPARISONS = {"<=": "at most", "<": "below", ">=": "at least", ">": "above"}
 
 
-def is_known(value: float | None) -> bool:
-    """Return whether a figure can be shown: neither None nor NaN nor infinite."""
-    return value is not None and math.isfinite(value)
-
-
 def money(amount: float | None, currency: str, *, signed: bool = False) -> str:
     """Return the full amount, ``€1,467,125``; small ones with cents, ``€0.42``."""
     if amount is None or not math.isfinite(amount):
