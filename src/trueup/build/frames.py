@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from trueup.build.errors import ColumnMissing, ColumnUnreadable
 from trueup.build.recipe import Feature
 from trueup.bundle.features import FeatureSpec
-from trueup.bundle.frames import MOST_CATEGORIES, category_text
+from trueup.bundle.frames import MOST_CATEGORIES
+from trueup.bundle.values import category_text
 from trueup.kernel.errors import nearest_spelling
 
 if TYPE_CHECKING:

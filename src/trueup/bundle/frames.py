@@ -10,8 +10,6 @@ fractional or negative code.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,15 +20,23 @@ from numpy.typing import NDArray
 
 from trueup.bundle.errors import FeatureMissing, RowBreaksSchema
 from trueup.bundle.features import FeatureSpec, Kind
+from trueup.bundle.values import (
+    FALSE_WORDS,
+    MICROSECONDS_PER_DAY,
+    TRUE_WORDS,
+    category_text,
+    read_boolean,
+    read_category,
+    read_date,
+    read_number,
+    read_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MICROSECONDS_PER_DAY = 86_400_000_000.0
 MOST_CATEGORIES = 254
 """scikit-learn's histogram gradient boosting bins a feature into 255 and keeps one bin for missing values."""
-_TRUE, _FALSE = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class NamedKind(Protocol):
@@ -90,23 +96,6 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[FeatureS
     return pa.Table.from_arrays(columns, names=[f.name for f in features])
 
 
-def category_text(value: object) -> str | None:
-    """Return a category's value as text, the same for a number however it is stored; None where it is missing.
-
-    Examples
-    --------
-    >>> [category_text(v) for v in (3, 3.0, "3", True, 2.5, -1, float("nan"))]
-    ['3', '3', '3', 'true', None, None, None]
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and value >= 0 and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    return None
-
-
 def _learn(table: pa.Table, feature: NamedKind, max_categories: int | None) -> FeatureSpec:
     column = _column(table, feature.name, feature.kind)
     if feature.kind != "category":
@@ -152,7 +141,7 @@ def _number(column: pa.Array, feature: FeatureSpec) -> NDArray[np.float64]:
 def _boolean(column: pa.Array, feature: FeatureSpec) -> NDArray[np.float64]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         words = pc.utf8_lower(column)
-        yes, no = pc.is_in(words, pa.array(_TRUE)), pc.is_in(words, pa.array(_FALSE))
+        yes, no = pc.is_in(words, pa.array(TRUE_WORDS)), pc.is_in(words, pa.array(FALSE_WORDS))
         return _finite(pc.if_else(yes, 1.0, pc.if_else(no, 0.0, pa.scalar(None, pa.float64()))))
     return _number(column, feature)
 
@@ -231,44 +220,10 @@ def _column_of_rows(rows: Sequence[Mapping[str, Any]], feature: FeatureSpec) -> 
     return pa.array(values, kind)
 
 
-def _read_number(value: object) -> float:
-    if isinstance(value, int | float):
-        return float(value)
-    raise TypeError
-
-
-def _read_boolean(value: object) -> float:
-    if isinstance(value, int | float) and value in {0, 1}:
-        return float(value)
-    if isinstance(value, str) and value.lower() in _TRUE + _FALSE:
-        return float(value.lower() in _TRUE)
-    raise TypeError
-
-
-def _read_date(value: object) -> float:
-    if isinstance(value, str):
-        moment = dt.datetime.fromisoformat(value)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-        return float((aware - _EPOCH) // dt.timedelta(microseconds=1)) / MICROSECONDS_PER_DAY
-    return _read_number(value)
-
-
-def _read_category(value: object) -> str | None:
-    if isinstance(value, str | int | float):
-        return category_text(value)
-    raise TypeError
-
-
-def _read_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError
-
-
 _READ: dict[str, tuple[Callable[[Any], Any], pa.DataType]] = {
-    "number": (_read_number, pa.float64()),
-    "boolean": (_read_boolean, pa.float64()),
-    "date": (_read_date, pa.float64()),
-    "category": (_read_category, pa.string()),
-    "text": (_read_text, pa.string()),
+    "number": (read_number, pa.float64()),
+    "boolean": (read_boolean, pa.float64()),
+    "date": (read_date, pa.float64()),
+    "category": (read_category, pa.string()),
+    "text": (read_text, pa.string()),
 }
