@@ -148,3 +148,17 @@ def test_lines_that_are_no_golden_rows_are_refused(content: bytes) -> None:
 
 def test_outputs_of_several_classes_are_one_tuple_a_row() -> None:
     assert outputs_of(np.array([[0.25, 0.75], [1.0, 0.0]]), [1]) == [(0.25, 0.75), None]
+
+
+@pytest.mark.parametrize(("found", "differing"), [(0.5 + 1e-13, 0), (0.5 + 1e-11, 1), (float("nan"), 1)])
+def test_a_row_may_differ_by_no_more_than_was_allowed(found: float, differing: int) -> None:
+    rows = [GoldenRow("{}", (0.5,))]
+    replay = compare_outputs(rows, [(found,)], tolerance=1e-12)
+    assert replay.differing == differing
+    assert replay.largest_difference > 0
+
+
+def test_what_is_allowed_grows_with_a_number_above_one() -> None:
+    rows = [GoldenRow("{}", (1e6,))]
+    assert compare_outputs(rows, [(1e6 + 1e-7,)], tolerance=1e-12).differing == 0
+    assert compare_outputs(rows, [(1e6 + 1e-5,)], tolerance=1e-12).differing == 1

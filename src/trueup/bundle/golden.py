@@ -53,6 +53,7 @@ class Replay:
 
     rows: int
     differing: int
+    """Rows that differ by more than was allowed."""
     largest_difference: float
     """0 where all are equal to the last bit; infinite where a refusal, NaN or infinity is on one side only."""
     decisions_differ: int | None = None
@@ -94,9 +95,13 @@ def parse_golden(content: bytes) -> tuple[GoldenRow, ...]:
 
 
 def compare_outputs(
-    rows: Sequence[GoldenRow], outputs: Sequence[tuple[float, ...] | None], *, cutoff: float | None = None
+    rows: Sequence[GoldenRow],
+    outputs: Sequence[tuple[float, ...] | None],
+    *,
+    cutoff: float | None = None,
+    tolerance: float = 0.0,
 ) -> Replay:
-    """Return how the outputs found here differ from those recorded, to the last bit.
+    """Return how the outputs found here differ from those recorded.
 
     Parameters
     ----------
@@ -106,13 +111,19 @@ def compare_outputs(
         What the model answered here, in the same order.
     cutoff : float, optional
         Score from which a case is acted on; counts the decisions that would change (models with one output).
+    tolerance : float
+        Difference a row may have, relative where the recorded number is above 1; 0 asks for equality to the last bit.
     """
     gaps = [_gap(row.output, found) for row, found in zip(rows, outputs, strict=True)]
     moved = None
     if cutoff is not None:
         pairs = zip(rows, outputs, strict=True)
         moved = sum(_acts(row.output, cutoff) != _acts(found, cutoff) for row, found in pairs)
-    return Replay(len(rows), sum(gap is not None for gap in gaps), max((g or 0.0 for g in gaps), default=0.0), moved)
+    allowed = [tolerance * max(1.0, *(abs(x) for x in row.output or (0.0,))) for row in rows]
+    beyond = sum(
+        gap is not None and (tolerance == 0 or not gap <= most) for gap, most in zip(gaps, allowed, strict=True)
+    )
+    return Replay(len(rows), beyond, max((g or 0.0 for g in gaps), default=0.0), moved)
 
 
 def refuse_differences(replay: Replay, *, digest: str) -> None:
