@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trueup.bundle.parity import ParityCertificate
 from trueup.cli.init_command import write_starter
 from trueup.cli.main import main
 from trueup.cli.workspace import open_workspace
@@ -78,6 +79,18 @@ def test_the_last_rehearsal_becomes_one_file(project: Path, capsys: pytest.Captu
     page = output.read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "Late payers" in page
+
+
+def test_the_report_shows_the_parity_certificate_of_the_packaged_model(project: Path, tmp_path: Path) -> None:
+    _keep(project)
+    digest = "ab12cd34" * 8
+    certificate = ParityCertificate(digest, {"system": "Linux"}, {"python": "3.12.1"}, 2046, 0, 0.0, None)
+    file = open_workspace(project).for_loop().bundles / digest / certificate.path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(certificate.content)
+    assert main(["report", str(project), "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "gave all 2,046 golden rows as in development, largest difference 0" in page
 
 
 def test_without_a_rehearsal_it_says_what_to_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from trueup.bundle.environment import locked_versions
 from trueup.bundle.golden import Replay
@@ -64,3 +66,38 @@ def this_machine() -> dict[str, str]:
         "libc": " ".join(platform.libc_ver()),
         "implementation": platform.python_implementation(),
     }
+
+
+def read_certificates(bundle: Path) -> tuple[ParityCertificate, ...]:
+    """Return the certificates that lie beside a bundle's content, oldest first; none where it has no evidence.
+
+    Evidence is not signed: a certificate tells what was found and where, and whoever loads the bundle replays anew. One
+    that cannot be read, or is of another bundle, is left out.
+    """
+    files = sorted((bundle / EVIDENCE_FOLDER).glob("parity-*.json"), key=lambda file: (file.stat().st_mtime_ns, file))
+    found = (_parsed(file.read_bytes()) for file in files)
+    return tuple(certificate for certificate in found if certificate and certificate.bundle == bundle.name)
+
+
+def describe_certificate(certificate: ParityCertificate) -> str:
+    """Return a certificate as one sentence: rows, largest difference, machine and versions."""
+    same = certificate.rows - certificate.differing
+    all_of = "all " if certificate.differing == 0 else f"{same:,} of "
+    largest = "infinite" if certificate.largest_difference is None else f"{certificate.largest_difference:.3g}"
+    decisions = (
+        "" if certificate.decisions_differ is None else f", decisions that differ {certificate.decisions_differ:,}"
+    )
+    where = " ".join(certificate.machine.get(name, "") for name in ("system", "machine")).strip()
+    versions = ", ".join(f"{name} {version}" for name, version in certificate.versions.items())
+    return (
+        f"Bundle {certificate.bundle[:12]} gave {all_of}{certificate.rows:,} golden rows as in development, "
+        f"largest difference {largest}{decisions} ({where}, {versions})"
+    )
+
+
+def _parsed(content: bytes) -> ParityCertificate | None:
+    try:
+        certificate = ParityCertificate(**json.loads(content))
+        return certificate if certificate.content == content else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None

@@ -55,7 +55,7 @@ def rehearse_and_keep(
         project, workspace.for_loop(), workers=workers, only=only, guided=guided, progress=console.progress
     )
     console.progress(0, 1, "writing the report")
-    write_report(workspace.report_html, rehearsal, project.charter)
+    write_report(workspace.report_html, rehearsal, project.charter, workspace=workspace)
     document = json.dumps(rehearsal.as_json(), indent=2, ensure_ascii=False, sort_keys=True)
     write_whole(workspace.rehearsal_json, document + "\n")
     return rehearsal

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace(folder)
     rehearsal = last_rehearsal(workspace)
     path = Path(arguments.output) if arguments.output else workspace.report_html
-    write_report(path, rehearsal, project.charter)
+    write_report(path, rehearsal, project.charter, workspace=workspace)
     if arguments.open:
         open_in_browser(path)
     document = {"report": str(path), "project": rehearsal.project, "recommended": rehearsal.recommended}
@@ -52,12 +52,22 @@ def last_rehearsal(workspace: Workspace) -> Rehearsal:
     return parse_rehearsal(json.loads(path.read_text(encoding="utf-8")))
 
 
-def write_report(path: Path, rehearsal: Rehearsal, charter: Charter) -> None:
+def write_report(path: Path, rehearsal: Rehearsal, charter: Charter, *, workspace: Workspace) -> None:
     """Write the HTML report so that it appears complete or not at all."""
     from trueup.observe.report.render import render_report
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_report(rehearsal, charter=charter))
+    write_whole(path, render_report(rehearsal, charter=charter, notes=_parity_note(workspace)))
+
+
+def _parity_note(workspace: Workspace) -> dict[str, str]:
+    """Return what the newest bundle's newest parity certificate says, for the report's last part."""
+    from trueup.bundle.parity import describe_certificate, read_certificates
+
+    folder = workspace.for_loop().bundles
+    bundles = sorted(folder.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime_ns) if folder.is_dir() else []
+    certificates = read_certificates(bundles[-1]) if bundles else ()
+    return {"Parity of the packaged model": describe_certificate(certificates[-1])} if certificates else {}
 
 
 def open_in_browser(path: Path) -> None:
