@@ -59,6 +59,12 @@ class GoldenRowsDiffer(BundleError):
     code = "bundle.golden-rows-differ"
 
 
+class LibraryMissing(BundleError):
+    """A library that the bundle's predictor is computed with is not here; the message says what to install."""
+
+    code = "bundle.library-missing"
+
+
 class ModelFailed(BundleError):
     """The model's process ended, or the model raised where it must not."""
 

@@ -8,13 +8,16 @@ GOLDEN = "golden.jsonl"
 LOCK = "environment.lock"
 MODEL_FOLDER = "model"
 MODEL_FILE = "model/model.pkl"
+PREDICTOR_FOLDER = "predictor"
+"""The compiled predictor that is served; absent where the original is."""
+PLAN = "predictor/plan.json"
 CODE_FOLDER = "code"
 REFERENCE_FOLDER = "reference"
 EVIDENCE_FOLDER = "evidence"
 """Beside the content: neither in the digest nor signed."""
 
 SINGLE_FILES = (GOLDEN, LOCK)
-CONTENT_FOLDERS = (MODEL_FOLDER, CODE_FOLDER, REFERENCE_FOLDER)
+CONTENT_FOLDERS = (MODEL_FOLDER, PREDICTOR_FOLDER, CODE_FOLDER, REFERENCE_FOLDER)
 REQUIRED = (MODEL_FILE, GOLDEN, LOCK)
 
 

@@ -18,6 +18,7 @@ _ENVIRONMENT_CODES = (
     "build.runner-died",
     "build.scratch-unusable",
     "bundle.cannot-write",
+    "bundle.library-missing",
     "cli.environment",
     "compute.worker-died",
     "data.source-unreadable",

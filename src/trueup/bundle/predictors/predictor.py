@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from trueup.bundle.errors import BadManifest
 from trueup.bundle.features import FeatureSpec
+from trueup.bundle.layout import PLAN
 from trueup.bundle.predictors.decoder import Decoder
 
 Numbers = NDArray[np.float64]
 FORMAT = 1
-PLAN_FILE = "predictor/plan.json"
 
 
 class Stage(Protocol):
@@ -110,11 +110,11 @@ def parse_plan(content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadManifest(f"{PLAN_FILE} is refused: it is no JSON text in UTF-8") from error
+        raise BadManifest(f"{PLAN} is refused: it is no JSON text in UTF-8") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise BadManifest(f"{PLAN_FILE} is refused: this version of Trueup reads format {FORMAT}")
+        raise BadManifest(f"{PLAN} is refused: this version of Trueup reads format {FORMAT}")
     if not isinstance(document.get("stages"), list) or not isinstance(document.get("outputs"), int):
-        raise BadManifest(f"{PLAN_FILE} is refused: it must hold a list of stages and the number of outputs")
+        raise BadManifest(f"{PLAN} is refused: it must hold a list of stages and the number of outputs")
     return document
 
 
@@ -147,11 +147,9 @@ def open_predictor(
     for place, stage in enumerate(document["stages"]):
         kind = str(stage.get("kind")) if isinstance(stage, dict) else ""
         if kind not in openers:
-            raise BadManifest(f"{PLAN_FILE} is refused: stage {place} is of no known kind", stage=place)
+            raise BadManifest(f"{PLAN} is refused: stage {place} is of no known kind", stage=place)
         try:
             stages.append(openers[kind](stage, files))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise BadManifest(
-                f"{PLAN_FILE} is refused: stage {place} ({kind}) cannot be opened", stage=place
-            ) from error
+            raise BadManifest(f"{PLAN} is refused: stage {place} ({kind}) cannot be opened", stage=place) from error
     return Predictor(features, stages, outputs=document["outputs"])
