@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from trueup.bundle.errors import BundleError
+from trueup.bundle.logged_types import DTYPES
 
 Kind = Literal["number", "category", "boolean", "date", "text"]
 
@@ -25,14 +26,14 @@ class FeatureSpec:
     kind: Kind
     categories: tuple[str, ...] = ()
     """Of kind category: the known values as text, sorted. A whole number is written without a point: ``"3"``."""
+    dtype: str = ""
+    """For a model made elsewhere: the column's type in its frame, one of `logged_types.DTYPES`. Empty: as `frames`
+    makes it. With ``object`` a category is the text as it came, also one that is not among `categories`."""
 
 
 def features_document(features: Sequence[FeatureSpec]) -> list[dict[str, Any]]:
     """Return the features as JSON values, in order."""
-    return [
-        {"name": f.name, "kind": f.kind, **({"categories": list(f.categories)} if f.kind == "category" else {})}
-        for f in features
-    ]
+    return [_feature_document(feature) for feature in features]
 
 
 def parse_features(document: object) -> tuple[FeatureSpec, ...]:
@@ -48,6 +49,16 @@ def parse_features(document: object) -> tuple[FeatureSpec, ...]:
     return tuple(_parse_feature(entry, place=i) for i, entry in enumerate(document))
 
 
+def _feature_document(feature: FeatureSpec) -> dict[str, Any]:
+    categories = {"categories": list(feature.categories)} if feature.kind == "category" else {}
+    return {
+        "name": feature.name,
+        "kind": feature.kind,
+        **categories,
+        **({"dtype": feature.dtype} if feature.dtype else {}),
+    }
+
+
 def _parse_feature(entry: object, *, place: int) -> FeatureSpec:
     if not isinstance(entry, dict):
         raise BadFeatures(f"feature {place} of the schema must be {{name, kind, categories}}", place=place)
@@ -56,4 +67,7 @@ def _parse_feature(entry: object, *, place: int) -> FeatureSpec:
         raise BadFeatures(f"feature {place} of the schema needs a name and a kind of {get_args(Kind)}", place=place)
     if not isinstance(categories, list) or not all(isinstance(c, str) for c in categories):
         raise BadFeatures(f'the categories of "{name}" in the schema must be a list of texts', column=name)
-    return FeatureSpec(name, cast("Kind", kind), tuple(categories))
+    dtype = entry.get("dtype", "")
+    if dtype not in ("", *DTYPES):
+        raise BadFeatures(f'the type of "{name}" in the schema must be one of {", ".join(DTYPES)}', column=name)
+    return FeatureSpec(name, cast("Kind", kind), tuple(categories), dtype)

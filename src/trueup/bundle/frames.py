@@ -5,7 +5,8 @@ processes that hold a model; pandas is imported when a frame is built.
 
 Numbers, booleans and dates become float64 (dates as days since 1970-01-01 UTC), categories a pandas category with the
 categories of the schema, in its order. What is not known is missing: null, infinite, a category never seen, a
-fractional or negative code.
+fractional or negative code. A model made elsewhere gets the types it was made with (`FeatureSpec.dtype`), texts as
+they came.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from trueup.bundle.errors import FeatureMissing, RowBreaksSchema
 from trueup.bundle.features import FeatureSpec, Kind
+from trueup.bundle.logged_types import TEXT, numbers_as_logged, texts_as_logged
 from trueup.bundle.values import (
     FALSE_WORDS,
     MICROSECONDS_PER_DAY,
@@ -75,10 +77,12 @@ def prepare_frame(table: pa.Table, features: Sequence[FeatureSpec]) -> pd.DataFr
     ------
     FeatureMissing
         When `table` has no such column, or its type cannot be read as the feature's kind.
+    ValueError
+        When a feature's `dtype` has no missing value and a row needs one.
     """
     import pandas as pd
 
-    columns = {f.name: _PREPARE[f.kind](_column(table, f.name, f.kind), f) for f in features}
+    columns = {f.name: _prepared(_column(table, f.name, f.kind), f) for f in features}
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
 
 
@@ -128,6 +132,16 @@ def _storable(column: pa.Array) -> pa.Array:
     if pa.types.is_temporal(column.type) or pa.types.is_large_string(column.type):
         return column.cast(pa.string())
     return column
+
+
+def _prepared(column: pa.Array, feature: FeatureSpec) -> Any:
+    if feature.dtype == TEXT:
+        encoded = _storable(column).dictionary_encode()
+        texts = [*map(category_text, encoded.dictionary.to_pylist()), None]
+        positions = encoded.indices.fill_null(len(texts) - 1).to_numpy(zero_copy_only=False)
+        return texts_as_logged(texts)[positions]
+    prepared = _PREPARE[feature.kind](column, feature)
+    return numbers_as_logged(prepared, feature.dtype) if feature.dtype else prepared
 
 
 def _number(column: pa.Array, feature: FeatureSpec) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trueup.bundle.class_scores import model_scores
 from trueup.bundle.errors import FilesDiffer, ModelFailed
 from trueup.bundle.features import FeatureSpec, parse_features
 from trueup.bundle.frames import prepare_frame, table_of_rows
@@ -83,10 +84,7 @@ class Scorer:
         if table.num_rows == 0:
             return np.empty((0, self._width))[:, 0] if self._width == 1 else np.empty((0, self._width))
         frame = prepare_frame(table, self._features)
-        if self._task == "regression":
-            return self._checked(np.asarray(self._model.predict(frame), dtype=np.float64).reshape(len(frame), -1))
-        given = np.asarray(self._model.predict_proba(frame), dtype=np.float64)
-        return self._checked(_by_class(given, getattr(self._model, "classes_", None), self._n_classes, self._task))
+        return self._checked(model_scores(self._model, frame, task=self._task, n_classes=self._n_classes))
 
     def _checked(self, scores: Scores) -> Scores:
         if scores.shape[1] != self._width:
@@ -154,16 +152,6 @@ def _read_checked(folder: Path, path: str, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise FilesDiffer(f"{path} of bundle {folder.name[:12]} changed after it was verified", path=path)
     return content
-
-
-def _by_class(given: Scores, classes: Any, n_classes: int, task: str) -> Scores:
-    """Return columns by class index, also where training met only some of the classes."""
-    names = np.arange(given.shape[1]) if classes is None else np.asarray(classes)
-    if names.dtype.kind not in "iufb" or len(names) != given.shape[1]:
-        names = np.arange(given.shape[1])
-    spread = np.zeros((len(given), max(n_classes, int(names.max()) + 1)))
-    spread[:, names.astype(np.int64)] = given
-    return spread[:, 1:2] if task == "binary" else spread
 
 
 def _answer(scores: Scores, **facts: Any) -> tuple[dict[str, Any], bytes]:

@@ -15,7 +15,7 @@ from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refus
 from trueup.bundle.layout import CODE_FOLDER, GOLDEN, LOCK, MANIFEST, REFERENCE_FOLDER, is_safe_path
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import Manifest
-from trueup.bundle.mlflow_folder import mlflow_files
+from trueup.bundle.mlflow_folder import MlflowContents, mlflow_files
 from trueup.bundle.parity import certify
 from trueup.bundle.publishing import partial_folder, publish_folder, write_file
 from trueup.bundle.scoring import ModelProcess
@@ -131,7 +131,17 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
     except OSError as error:
         raise BundleError(f"cannot read the trained model {contents.model_path}: {error.strerror}") from error
     lock = lock_environment(requirements_lock=contents.requirements_lock, imported=imported_modules(contents.code))
-    files = mlflow_files(model, lock=lock)
+    files = mlflow_files(
+        MlflowContents(
+            model=model,
+            lock=lock,
+            task=contents.task,
+            features=contents.features,
+            classes=contents.classes,
+            requests=contents.golden_requests,
+            code=contents.code,
+        )
+    )
     files |= {f"{CODE_FOLDER}/{path}": content for path, content in contents.code.items()}
     files |= {
         f"{REFERENCE_FOLDER}/{name}.json": canonical_json(value).encode() for name, value in contents.reference.items()
