@@ -8,13 +8,14 @@ from typing import Any
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.predictors.onnx import open_onnx
 from trueup.bundle.predictors.predictor import Opener, Predictor, Stage, TakeColumns, open_predictor
+from trueup.bundle.predictors.trees import open_lightgbm
 
 
 def _open_take(stage: Mapping[str, Any], files: Mapping[str, bytes]) -> Stage:
     return TakeColumns(stage["places"])
 
 
-OPENERS: Mapping[str, Opener] = {"take": _open_take, "onnx": open_onnx}
+OPENERS: Mapping[str, Opener] = {"take": _open_take, "onnx": open_onnx, "lightgbm": open_lightgbm}
 """Every kind of stage that needs neither a pickle nor the model's own code."""
 
 
