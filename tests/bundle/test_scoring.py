@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
+from threadpoolctl import threadpool_limits
 
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.frames import learn_features, prepare_frame

@@ -131,7 +131,7 @@ class _OwnCode:
 def _one_thread() -> contextlib.AbstractContextManager[Any]:
     """Return what keeps sums in one order, so that the same rows give the same bits."""
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
+        from threadpoolctl import threadpool_limits
     except ImportError:
         return contextlib.nullcontext()
     limits: contextlib.AbstractContextManager[Any] = threadpool_limits(limits=1)
