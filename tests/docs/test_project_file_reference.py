@@ -52,9 +52,31 @@ rehearsal_digest = "d"
 [data]
 source = "a.csv"
 label = "y"
+RULES
 [train]
 [rehearsal]
 [serving]
+"""
+RULES = "".join(
+    f"[[data.rule]]\nname = '{number}'\ncolumns = 'a'\n{rule}\n"
+    for number, rule in enumerate(
+        (
+            "check = 'range'\nlow = 0",
+            "check = 'set'\nvalues = [1]",
+            "check = 'pattern'\nregex = 'x'",
+            "check = 'freshness'\nwithin = '1d'",
+            "check = 'foreign_key'\nreferences = 'b.csv'",
+        )
+    )
+)
+RULES += """
+[[data.rule]]
+check = "volume"
+change = 0.5
+[[data.rule]]
+check = "figure"
+sql = "count(*)"
+limit = ">= 1"
 """
 MATRIX = 'true_positive = "1"\nfalse_positive = "1"\nfalse_negative = "1"\ntrue_negative = "1"'
 
@@ -70,8 +92,8 @@ def known_keys(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         return take(section, key)
 
     monkeypatch.setattr(Section, "take", hear)
-    parse_project(EVERYTHING.replace("PAYOFF", MATRIX), folder=".")
-    regression = EVERYTHING.replace("PAYOFF", 'per_case = "-abs(prediction - outcome)"')
+    parse_project(EVERYTHING.replace("RULES", RULES).replace("PAYOFF", MATRIX), folder=".")
+    regression = EVERYTHING.replace("RULES", "").replace("PAYOFF", 'per_case = "-abs(prediction - outcome)"')
     regression = regression.replace('action = "prevents"\nsuccess_share = 0.5\n', "")
     regression = regression.replace('[charter.capacity]\ncases = 1\nper = "day"\n', "")
     regression = re.sub(r"\[\[charter.(?:kpi|guard)\]\]\n(?:[a-z]+ = .*\n)+", "", regression)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trueup.align.quality_rules import QualityRule
 from trueup.kernel.durations import Duration
 from trueup.kernel.periods import Calendar
 
@@ -215,6 +216,8 @@ class DataSpec:
     segments: tuple[str, ...] = ()
     split: Literal["time", "random"] = "time"
     """A random split on dated data must be asked for."""
+    rules: tuple[QualityRule, ...] = ()
+    """What must be true of the rows before they are published."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from trueup.align.charter import (
 )
 from trueup.align.errors import ProjectNotFound
 from trueup.align.reading import Section
+from trueup.align.rules_text import read_rules
 from trueup.align.triggers_text import check_exposure, parse_exposure, parse_limit, parse_trigger
 from trueup.kernel.durations import PERIODS, Duration
 from trueup.kernel.errors import Mistake, Mistakes, nearest_spelling
@@ -455,11 +456,12 @@ def _data(section: Section) -> DataSpec | None:
     for key in ("label_known_at", "label_final_at"):
         if section.has(key) and not section.has("time"):
             section.wrong(key, "it needs data.time beside it, the moment at which the case is decided")
+    rules = read_rules(section)
     section.finish()
     if source is None or label is None:
         return None
     said = None if positive is None else str(positive).lower() if isinstance(positive, bool) else str(positive)
-    return DataSpec(source, label, positive=said, split=split, **times, **names)  # type: ignore[arg-type]  # by key
+    return DataSpec(source, label, positive=said, split=split, rules=rules, **times, **names)  # type: ignore[arg-type]  # by key
 
 
 def _train(section: Section | None) -> TrainSpec:

@@ -51,6 +51,10 @@ def build_parser() -> Parser:
     check.add_argument(
         "--against", metavar="PATH", help="another trueup.toml or project to compare with (default: what was signed)"
     )
+    check.add_argument("--quality", action="store_true", help="evaluate the quality rules on the table that is there")
+    check.add_argument("--version", type=int, metavar="N", help="with --quality: on this version, not the latest")
+    check.add_argument("--history", action="store_true", help="with --quality: show what was found in each version")
+    check.add_argument("--suggest", action="store_true", help="suggest quality rules that the table keeps, as TOML")
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")

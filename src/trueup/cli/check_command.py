@@ -64,6 +64,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     except Mistakes as mistakes:
         console.error(mistakes.code, mistakes.message, mistakes.facts)
         return CHECK_FAILED
+    if arguments.quality or arguments.suggest or arguments.history or arguments.version is not None:
+        from trueup.cli.quality_check import run_quality
+
+        return run_quality(project, arguments, console)
     digest = charter_digest(project.charter)
     signature = find_signature(folder, digest)
     if arguments.against:

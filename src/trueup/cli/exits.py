@@ -36,6 +36,7 @@ _CHECK_CODES = (
     "bundle.files-differ",
     "bundle.golden-rows-differ",
     "bundle.refused",
+    "data.rules-broken",
 )
 
 

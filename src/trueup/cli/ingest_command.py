@@ -18,6 +18,7 @@ from trueup.kernel.errors import Mistake, Mistakes
 if TYPE_CHECKING:
     from trueup.align.charter import Project
     from trueup.data.ingest import IngestReport
+    from trueup.data.quality.gate import Gate
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -62,9 +63,19 @@ def ingest_project(
         case_id=project.data.case_id,
         base=None if source else workspace.project,
         progress=lambda done, total: console.progress(done, total, f"reading {Path(named).name}"),
+        gate=gate_of(project),
     )
     console.end_progress()
     return report
+
+
+def gate_of(project: Project) -> Gate:
+    """Return the project's quality rules, ready to be evaluated on its table."""
+    from trueup.data.quality.gate import Gate
+
+    data = project.data
+    shown = () if set(data.case_id) & set(data.personal) else data.case_id
+    return Gate(data.rules, shown, Path(project.folder))
 
 
 def ensure_ingested(project: Project, workspace: Workspace, console: Console) -> None:

@@ -87,3 +87,9 @@ class UnknownColumn(DataError):
     """A column is named that the source does not have."""
 
     code = "data.unknown-column"
+
+
+class RulesBroken(DataError):
+    """The rows break quality rules that prevent their publication."""
+
+    code = "data.rules-broken"

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from trueup.data.duck import connect, quoted, quoted_text, rows_with_progress
 from trueup.data.errors import NoRows, UnknownColumn
 from trueup.data.meaning import Kind, Reading, ValueFacts, read_texts, read_typed, tell_values
+from trueup.data.quality.checking import describe_results
+from trueup.data.quality.gate import Gate, publish_results, refusal_of
 from trueup.data.reading import SourceTable, read_source, told_as_data_error
 from trueup.data.sources import SourceFiles, find_files
 from trueup.data.text_facts import count_texts
 from trueup.kernel.errors import nearest_spelling
 from trueup.lake.errors import told_as_lake_errors
+from trueup.lake.quality_results import QualityResults
 from trueup.lake.rehearsals import Notice
 
 if TYPE_CHECKING:
@@ -75,10 +78,12 @@ class IngestReport:
     columns: tuple[ColumnReport, ...]
     notices: tuple[Notice, ...]
     """All findings, of columns and of the whole table."""
+    quality: QualityResults | None = None
+    """What the project's quality rules found; None without rules."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON document."""
-        return asdict(self)
+        return {**asdict(self), "quality": self.quality.as_json() if self.quality else None}
 
 
 def ingest(
@@ -91,6 +96,7 @@ def ingest(
     base: Path | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
+    gate: Gate | None = None,
 ) -> IngestReport:
     """Read a source and publish it as the next version of a table.
 
@@ -109,9 +115,13 @@ def ingest(
         Folder that a relative source starts from.
     progress : callable, optional
         Called with (bytes done, bytes in all) often enough for a progress bar; an exception it raises stops the ingest.
+    gate : Gate, optional
+        Quality rules that the rows must keep before they are published.
 
     Raises
     ------
+    RulesBroken
+        When the rows break a rule that prevents their publication; the results are kept in the table's history.
     DataError
         When the source cannot be read; names file and line where there is one.
     LakeError
@@ -132,7 +142,9 @@ def ingest(
         columns = values.columns(readings, as_of=as_of)
         duplicates = values.duplicate_rows()
         notices = _table_notices(table, columns, duplicates, values.duplicate_ids(case_id), case_id)
+        results = _judged(gate, staged, tables=tables, name=name, as_of=as_of, connection=connection, staging=staging)
         version = tables.publish(name, staged, note={"source": source, "format": found.format})
+    quality = publish_results(results, version, tables) if results else None
     told.share(1.0)
     return IngestReport(
         table=name,
@@ -147,6 +159,7 @@ def ingest(
         duplicate_rows=duplicates,
         columns=columns,
         notices=notices,
+        quality=quality,
     )
 
 
@@ -163,8 +176,29 @@ def describe(report: IngestReport) -> list[str]:
         f"{report.table_version}: {report.rows:,} rows, {len(report.columns):,} columns from {report.source}{state}",
         f"columns: {counted}",
         *(f"  {notice.message}" for notice in report.notices),
+        *(describe_results(report.quality) if report.quality else ()),
         f"rows digest {report.digest[:12]}",
     ]
+
+
+def _judged(
+    gate: Gate | None,
+    staged: StagedTable,
+    *,
+    tables: Tables,
+    name: str,
+    as_of: int,
+    connection: duckdb.DuckDBPyConnection,
+    staging: StagingFolder,
+) -> QualityResults | None:
+    if gate is None or not gate.rules:
+        return None
+    spill = staging.folder / "quality"
+    results = gate.judge(staged, tables=tables, name=name, as_of=as_of, connection=connection, spill=spill)
+    if results.broken:
+        tables.quality_of(name).record(results)
+        raise refusal_of(results, tables.find(name))
+    return results
 
 
 class _Told:

@@ -21,6 +21,7 @@ from trueup.kernel.digests import digest_of
 from trueup.kernel.errors import nearest_spelling
 from trueup.lake.errors import KeyMissing, LakeError, lake_error_of, told_as_lake_errors
 from trueup.lake.folder_store import FolderStore, move_into_place
+from trueup.lake.quality_results import QualityHistory
 from trueup.lake.row_digest import RowDigest, recut
 from trueup.lake.staging import StagedTable, StagingFolder, clear_dead_writers, staging_folder
 from trueup.lake.stores import open_store
@@ -190,6 +191,10 @@ class Tables:
     def schema(self, name: str, version: int | None = None) -> pa.Schema:
         """Return the columns of a version."""
         return pa.schema(self._open(name, version).schema().to_arrow())
+
+    def quality_of(self, name: str) -> QualityHistory:
+        """Return what quality rules found in the versions of a table."""
+        return QualityHistory(self._store, _checked_name(name))
 
     def file_uris(self, name: str, version: int | None = None) -> tuple[str, ...]:
         """Return the Parquet files of a version, in row order: local paths, or ``s3:`` URLs."""
