@@ -23,6 +23,7 @@ from trueup.bundle.errors import (
     FilesDiffer,
     GoldenRowsDiffer,
     ModelFailed,
+    PickleRefused,
     RowBreaksSchema,
 )
 from trueup.bundle.loading import open_bundle, verify_bundle
@@ -235,14 +236,16 @@ def test_nothing_of_a_refused_bundle_was_executed(copied: Path, trusted: list[Pa
     assert not mark.exists()
 
 
-def test_the_bomb_of_these_tests_would_have_gone_off_in_a_bundle_of_ours(
+def test_a_pickle_that_calls_the_system_is_refused_even_under_a_trusted_signature(
     copied: Path, trusted: list[Path], signing_key: Path, tmp_path: Path
 ) -> None:
-    (copied / "model" / "model.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "executed")))
+    mark, control = tmp_path / "executed", tmp_path / "control"
+    (copied / "model" / "model.pkl").write_bytes(pickle.dumps(Bomb(mark)))
 
-    with pytest.raises((ModelFailed, GoldenRowsDiffer)):
+    with pytest.raises(PickleRefused, match=r"posix\.system.*nothing of it was run"):
         open_bundle(rewrite(copied, signing_key), trusted_keys=trusted)
-    assert (tmp_path / "executed").exists()
+    pickle.loads(pickle.dumps(Bomb(control)))
+    assert (mark.exists(), control.exists()) == (False, True)
 
 
 def test_an_opened_bundle_scores_rows_and_tables_alike(bundle: BundleRef, trusted: list[Path]) -> None:

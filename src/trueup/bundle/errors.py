@@ -53,6 +53,18 @@ class BadArchive(BundleRefused):
     code = "bundle.bad-archive"
 
 
+class PickleRefused(BundleRefused):
+    """The pickle refers to a global that no model needs; the message names it. Nothing of it was executed."""
+
+    code = "bundle.pickle-refused"
+
+
+class NoSandbox(BundleError):
+    """The process that would hold the model cannot confine itself, so it opens nothing."""
+
+    code = "bundle.no-sandbox"
+
+
 class GoldenRowsDiffer(BundleError):
     """The model does not give here what it gave in development."""
 

@@ -1,4 +1,4 @@
-"""What happens in the process that holds a bundle's model: check its bytes, unpickle, score.
+"""What happens in the process that holds a bundle's model: confine itself, check its bytes, unpickle, score.
 
 Started by `scoring.ModelProcess`, only for folders that were verified or are being packaged. Every file is read once:
 the bytes that are unpickled are the bytes whose digest was compared.
@@ -7,10 +7,8 @@ the bytes that are unpickled are the bytes whose digest was compared.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import pickle
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,10 +21,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trueup.bundle.class_scores import model_scores
-from trueup.bundle.errors import FilesDiffer, ModelFailed
+from trueup.bundle.environment import imported_modules
+from trueup.bundle.errors import FilesDiffer, ModelFailed, NoSandbox
 from trueup.bundle.features import FeatureSpec, parse_features
 from trueup.bundle.frames import prepare_frame, table_of_rows
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FILE
+from trueup.bundle.pickles import OwnCode, load_pickle
+from trueup.bundle.sandbox import Limits, SandboxLevel, allow_cpu_time, enter_sandbox
 from trueup.bundle.wire import receive, send
 from trueup.kernel.errors import TrueupError
 
@@ -101,13 +102,19 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the model prints must not be read as an answer
     warnings.simplefilter("ignore")
     scorer: Scorer | None = None
+    limits = Limits()
     while (message := receive(sys.stdin.buffer)) is not None:
         head, body = message
         try:
             if head["op"] == "open":
+                limits = Limits(**head["limits"])
+                level = enter_sandbox(scratch=Path(head["scratch"]), limits=limits)
+                allow_cpu_time(limits.cpu_seconds)
+                _refuse_strangers(head, level)
                 scorer = _open(head)
-                send(answers, {})
+                send(answers, {"sandbox": level.facts()})
             else:
+                allow_cpu_time(limits.cpu_seconds)
                 send(answers, *_operation(scorer, head["op"])(body))
         except Exception as error:  # noqa: BLE001 - process boundary: every failure is told to the caller
             send(answers, {"error": _error(error)})
@@ -122,10 +129,38 @@ def _operation(scorer: Scorer | None, name: str) -> Callable[[bytes], tuple[dict
 def _open(head: dict[str, Any]) -> Scorer:
     folder = Path(head["folder"])
     contents = {path: _read_checked(folder, path, digest) for path, digest in head["files"].items()}
-    if any(path.startswith(f"{CODE_FOLDER}/") for path in contents):
+    code = {
+        path.removeprefix(f"{CODE_FOLDER}/"): content
+        for path, content in contents.items()
+        if path.startswith(f"{CODE_FOLDER}/")
+    }
+    if code:
         _import_from(folder / CODE_FOLDER)
-    model = pickle.load(io.BytesIO(contents[MODEL_FILE]))  # noqa: S301 - signed, or just made by this installation
+    own = OwnCode(
+        modules=frozenset(path.partition("/")[0].removesuffix(".py") for path in code),
+        libraries=frozenset(imported_modules(code)),
+        folder=folder / CODE_FOLDER,
+    )
+    model = load_pickle(contents[MODEL_FILE], own=own)
+    _stay_in_one_process()
     return Scorer(model, parse_features(head["features"]), task=head["task"], n_classes=head["n_classes"])
+
+
+def _refuse_strangers(head: dict[str, Any], level: SandboxLevel) -> None:
+    if head["foreign"] and not level.holds:
+        raise NoSandbox(
+            f"the model is not opened: it is not signed by a key that is trusted here, and this machine cannot confine "
+            f"the process that would open it ({level}); use a Linux kernel of 5.13 or newer with Landlock",
+            level=str(level),
+        )
+
+
+def _stay_in_one_process() -> None:
+    """Let estimators with ``n_jobs`` use threads: the process may start no other."""
+    if "joblib" in sys.modules:
+        import joblib  # type: ignore[import-untyped]  # it has no types
+
+        joblib.parallel_config(backend="threading")
 
 
 class _LeavesNothing(SourceFileLoader):

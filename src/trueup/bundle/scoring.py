@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,10 +18,19 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.bundle.errors import BundleError, FeatureMissing, FilesDiffer, ModelFailed, RowBreaksSchema
+from trueup.bundle.errors import (
+    BundleError,
+    FeatureMissing,
+    FilesDiffer,
+    ModelFailed,
+    NoSandbox,
+    PickleRefused,
+    RowBreaksSchema,
+)
 from trueup.bundle.features import FeatureSpec, features_document
 from trueup.bundle.golden import outputs_of
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
+from trueup.bundle.sandbox import Limits, SandboxLevel
 from trueup.bundle.wire import receive, send
 
 if TYPE_CHECKING:
@@ -26,7 +39,8 @@ if TYPE_CHECKING:
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 _GRACE_SECONDS = 5.0
-_KINDS = (RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed)
+_LIMITS = Limits()
+_KINDS = (RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed, PickleRefused, NoSandbox)
 
 
 class ModelProcess:
@@ -44,6 +58,16 @@ class ModelProcess:
         binary, multiclass or regression.
     n_classes : int
         Number of classes; not used for regression.
+    foreign : bool
+        The model comes from strangers: neither signed by a trusted key nor made by this installation. It is then opened
+        only where the process could confine itself.
+    limits : Limits
+        Memory and time of the process.
+
+    Attributes
+    ----------
+    sandbox : SandboxLevel
+        How far the process could confine itself before it opened the model.
 
     Notes
     -----
@@ -52,11 +76,22 @@ class ModelProcess:
     """
 
     def __init__(
-        self, folder: Path, *, files: Mapping[str, str], features: Sequence[FeatureSpec], task: str, n_classes: int
+        self,
+        folder: Path,
+        *,
+        files: Mapping[str, str],
+        features: Sequence[FeatureSpec],
+        task: str,
+        n_classes: int,
+        foreign: bool = False,
+        limits: Limits = _LIMITS,
     ) -> None:
+        self._limits = limits
+        self._late = False
         self._shape_of_none = (0, n_classes) if task == "multiclass" else (0,)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment |= dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
+        self._scratch = tempfile.mkdtemp(prefix="trueup-model-")
+        environment |= dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", "TMPDIR": self._scratch}
         with tempfile.TemporaryFile() as log:
             self._child = subprocess.Popen(
                 # -P: nothing is imported from the current folder
@@ -75,9 +110,12 @@ class ModelProcess:
             "features": features_document(features),
             "task": task,
             "n_classes": n_classes,
+            "foreign": foreign,
+            "scratch": self._scratch,
+            "limits": asdict(limits),
         }
         try:
-            self._ask(head)
+            self.sandbox = SandboxLevel.of(self._ask(head)[0]["sandbox"])
         except BaseException:
             self.close()
             raise
@@ -132,11 +170,15 @@ class ModelProcess:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
         stdin, stdout = self._child.stdin, self._child.stdout
         if stdin is None or stdout is None or stdin.closed:
             raise ModelFailed("the model's process is closed; open the bundle again")
+        watch = threading.Timer(self._limits.seconds, self._end_late)
+        watch.daemon = True
+        watch.start()
         try:
             send(stdin, head, body)
             answer = receive(stdout)
@@ -145,17 +187,27 @@ class ModelProcess:
         except BaseException:
             self._child.kill()  # interrupted in the middle of a message: the next answer would be the wrong one
             raise
+        finally:
+            watch.cancel()
         if answer is None:
             raise self._died()
         if "error" in answer[0]:
             raise _error_from(answer[0]["error"])
         return answer
 
+    def _end_late(self) -> None:
+        self._late = True
+        self._child.kill()
+
     def _died(self) -> ModelFailed:
         self.close()
         code = self._child.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         hint = "; signal 9 often means that the machine ran out of memory" if code == -9 else ""
+        if code == -signal.SIGXCPU:
+            hint = f"; it used more than the {self._limits.cpu_seconds:,} s of processor time that one request may"
+        if self._late:
+            hint = f"; it gave no answer within {self._limits.seconds:,g} s"
         return ModelFailed(f"the model's process {how}{hint}", exit_code=code)
 
 

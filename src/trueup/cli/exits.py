@@ -19,6 +19,7 @@ _ENVIRONMENT_CODES = (
     "build.scratch-unusable",
     "bundle.cannot-write",
     "bundle.library-missing",
+    "bundle.no-sandbox",
     "cli.environment",
     "compute.worker-died",
     "data.source-unreadable",
@@ -35,6 +36,7 @@ _CHECK_CODES = (
     "bundle.bad-signature",
     "bundle.files-differ",
     "bundle.golden-rows-differ",
+    "bundle.pickle-refused",
     "bundle.refused",
     "data.rules-broken",
 )
