@@ -9,6 +9,7 @@ from trueup.bundle.compiling.lightgbm_trees import compile_lightgbm
 from trueup.bundle.compiling.parts import Column, Compiled, NotCompiled
 from trueup.bundle.compiling.sklearn_boosting import compile_gradient_boosting, compile_hist_gradient_boosting
 from trueup.bundle.compiling.sklearn_forests import compile_forest, compile_tree
+from trueup.bundle.compiling.xgboost_trees import compile_xgboost
 
 Compiler = Callable[[Any, tuple[Column, ...]], Compiled | NotCompiled]
 _COMPILERS: dict[tuple[str, str], Compiler] = {
@@ -28,6 +29,12 @@ _COMPILERS: dict[tuple[str, str], Compiler] = {
     ("lightgbm", "LGBMRegressor"): compile_lightgbm,
     ("lightgbm", "LGBMRanker"): compile_lightgbm,
     ("lightgbm", "Booster"): compile_lightgbm,
+    ("xgboost", "XGBClassifier"): compile_xgboost,
+    ("xgboost", "XGBRegressor"): compile_xgboost,
+    ("xgboost", "XGBRanker"): compile_xgboost,
+    ("xgboost", "XGBRFClassifier"): compile_xgboost,
+    ("xgboost", "XGBRFRegressor"): compile_xgboost,
+    ("xgboost", "Booster"): compile_xgboost,
 }
 
 

@@ -9,13 +9,19 @@ from trueup.bundle.features import FeatureSpec
 from trueup.bundle.predictors.onnx import open_onnx
 from trueup.bundle.predictors.predictor import Opener, Predictor, Stage, TakeColumns, open_predictor
 from trueup.bundle.predictors.trees import open_lightgbm
+from trueup.bundle.predictors.xgboost_trees import open_xgboost
 
 
 def _open_take(stage: Mapping[str, Any], files: Mapping[str, bytes]) -> Stage:
     return TakeColumns(stage["places"])
 
 
-OPENERS: Mapping[str, Opener] = {"take": _open_take, "onnx": open_onnx, "lightgbm": open_lightgbm}
+OPENERS: Mapping[str, Opener] = {
+    "take": _open_take,
+    "onnx": open_onnx,
+    "lightgbm": open_lightgbm,
+    "xgboost": open_xgboost,
+}
 """Every kind of stage that needs neither a pickle nor the model's own code."""
 
 
