@@ -8,6 +8,7 @@ from typing import Any
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.predictors.onnx import open_onnx
 from trueup.bundle.predictors.predictor import Opener, Predictor, Stage, TakeColumns, open_predictor
+from trueup.bundle.predictors.steps import open_program
 from trueup.bundle.predictors.trees import open_lightgbm
 from trueup.bundle.predictors.xgboost_trees import open_xgboost
 
@@ -52,4 +53,6 @@ def open_compiled(
     LibraryMissing
         When this machine lacks the library that a stage is computed with.
     """
-    return open_predictor(document, files, features=features, openers={**OPENERS, **(more or {})})
+    openers: dict[str, Opener] = {**OPENERS, **(more or {})}
+    openers["program"] = lambda stage, files: open_program(stage, files, openers=openers)
+    return open_predictor(document, files, features=features, openers=openers)
