@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ from trueup.measure.profiles import (
     origin_for,
     profile_categories,
     profile_numbers,
+    upper_ends,
 )
 
 numbers = st.one_of(
@@ -40,8 +41,11 @@ columns = st.lists(numbers, max_size=25)
 texts = st.lists(st.sampled_from(["a", "b", "c", "é", ""]) | st.none(), max_size=20)
 
 
-def numbers_of(values: list[float]) -> NumberProfile:
-    return profile_numbers(np.array(values, dtype=np.float64))
+origins = st.sampled_from([0.0, 5.0, -0.25, 1.46e9, 2.0**53, -1e308])
+
+
+def numbers_of(values: list[float], *, origin: float = 0.0) -> NumberProfile:
+    return profile_numbers(np.array(values, dtype=np.float64), origin=origin)
 
 
 def categories_of(values: list[str | None]) -> CategoryProfile:
@@ -50,16 +54,57 @@ def categories_of(values: list[str | None]) -> CategoryProfile:
     return profile_categories(codes, names)
 
 
-@given(columns, columns, columns)
+@given(columns, columns, columns, origins)
 def test_merging_numbers_is_associative_and_commutative_and_equals_one_pass(
-    a: list[float], b: list[float], c: list[float]
+    a: list[float], b: list[float], c: list[float], origin: float
 ) -> None:
-    one, two, three = numbers_of(a), numbers_of(b), numbers_of(c)
+    one, two, three = (numbers_of(part, origin=origin) for part in (a, b, c))
     left = merge_numbers(merge_numbers(one, two), three)
     assert left == merge_numbers(one, merge_numbers(two, three))
     assert left == merge_numbers(three, merge_numbers(two, one))
-    assert left == numbers_of(a + b + c)
+    assert left == numbers_of(a + b + c, origin=origin)
     assert merge_numbers(numbers_of([]), one) == one == merge_numbers(one, numbers_of([]))
+
+
+@given(columns, columns, origins)
+def test_hours_merged_equal_the_hourly_form_of_the_day(a: list[float], b: list[float], origin: float) -> None:
+    one, two = numbers_of(a, origin=origin), numbers_of(b, origin=origin)
+    day = coarsened(numbers_of(a + b, origin=origin))
+    assert merge_numbers(coarsened(one), coarsened(two)) == day
+    assert coarsened(day) == day
+
+
+@given(st.integers(-3, 5000), st.integers(1, 5000), st.integers(0, 5000), st.sampled_from([0.0, 2500.0]))
+def test_whole_numbers_cross_over_to_bins_alike_however_they_are_cut(
+    start: int, size: int, cut: int, origin: float
+) -> None:
+    values = np.arange(start, start + size, dtype=np.float64)
+    parts = profile_numbers(values[:cut], origin=origin), profile_numbers(values[cut:], origin=origin)
+    whole = profile_numbers(values, origin=origin)
+    assert merge_numbers(*parts) == merge_numbers(*parts[::-1]) == whole
+    assert whole.exact == (size <= 4096)
+    again = merge_numbers(whole, parts[0])
+    assert again == merge_numbers(parts[0], whole) == profile_numbers(np.append(values, values[:cut]), origin=origin)
+
+
+@given(st.integers(9_990, 10_010), st.integers(0, 10_010), st.integers(0, 30))
+@settings(max_examples=10, deadline=None)
+def test_categories_cross_over_to_buckets_alike_however_they_are_cut(size: int, cut: int, again: int) -> None:
+    names = [f"customer {i}" for i in range(size)]
+    codes = np.arange(size)
+    first, second, third = (profile_categories(part, names) for part in (codes[:cut], codes[cut:], codes[:again]))
+    whole = profile_categories(np.concatenate([codes, codes[:again]]), names)
+    assert (whole.buckets is None) == (size <= 10_000)
+    assert whole.present == size + again
+    assert merge_categories(merge_categories(first, second), third) == whole
+    assert merge_categories(third, merge_categories(second, first)) == whole
+    assert merge_categories(merge_categories(first, third), second) == whole
+
+
+def test_columns_without_a_value_merge_alike_whatever_their_origin() -> None:
+    here, there = numbers_of([np.nan], origin=5.0), numbers_of([], origin=7.0)
+    assert merge_numbers(here, there) == merge_numbers(there, here) == NumberProfile(here.keys, here.counts, missing=1)
+    assert coarsened(here) == here == binned(here)
 
 
 @given(texts, texts, texts)
@@ -152,6 +197,15 @@ def test_more_than_the_bound_of_categories_are_counted_in_buckets(monkeypatch: p
 def test_a_profile_survives_json(values: list[float], names: list[str | None]) -> None:
     for profile in (numbers_of(values), binned(numbers_of(values)), categories_of(names)):
         assert from_json(json.loads(json.dumps(as_json(profile), allow_nan=False))) == profile
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_no_number_is_above_the_upper_end_of_its_key(values: list[float]) -> None:
+    column = np.sort(np.array([*values, 0.5]))
+    profile = profile_numbers(column)
+    ends = np.repeat(upper_ends(profile), profile.counts)
+    assert (column <= ends).all()
+    assert np.array_equal(number_keys(ends), number_keys(column))
 
 
 def test_other_json_is_refused() -> None:

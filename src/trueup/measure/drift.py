@@ -20,6 +20,7 @@ from trueup.measure.profiles import (
     bucket_of,
     coarsened,
     middles,
+    upper_ends,
 )
 
 Array = NDArray[np.float64]
@@ -45,7 +46,8 @@ class Drift:
     wasserstein: float | None = None
     """First Wasserstein distance of the finite values, in the column's unit; numbers only."""
     upper_edges: tuple[float, ...] = ()
-    """Largest representative value of each bin but the last; numbers only."""
+    """Largest number of each bin but the last, so that a value belongs to the first bin whose edge is not below it;
+    numbers only."""
     new_categories: tuple[str, ...] = ()
     """Categories the reference never had, most frequent first; categories only."""
     new_share: float | None = None
@@ -64,7 +66,8 @@ def compare_numbers(reference: NumberProfile, current: NumberProfile, *, bins: i
         return facts
     keys = np.union1d(first.keys, second.keys)
     before, now = _spread(first, keys), _spread(second, keys)
-    values = middles(replace(first, keys=keys))
+    both = replace(first, keys=keys)
+    values = middles(both)
     group, edges = _equal_frequency(before, bins)
     before_bins = np.bincount(group, weights=before, minlength=len(edges) + 1).astype(np.float64)
     now_bins = np.bincount(group, weights=now, minlength=len(edges) + 1).astype(np.float64)
@@ -74,7 +77,7 @@ def compare_numbers(reference: NumberProfile, current: NumberProfile, *, bins: i
         jensen_shannon=jensen_shannon(before_bins, now_bins),
         ks=kolmogorov_smirnov(before, now),
         wasserstein=wasserstein(values, before, now),
-        upper_edges=tuple(float(values[e]) for e in edges),
+        upper_edges=tuple(upper_ends(both)[edges].tolist()),
     )
 
 

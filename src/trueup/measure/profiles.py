@@ -17,21 +17,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.measure.counting import MOST_EXACT, SHIFT, NumberCounts, summed
 from trueup.measure.errors import MeasureError, OutOfRange
 
 Key = TypeVar("Key")
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
-SHIFT = 45
-"""Bits of the key that are dropped: 52 mantissa bits less 7."""
 HOURLY_SHIFT = 48
 """Hours keep 4 mantissa bits; they are derived from finer profiles by `coarsened`, never the other way."""
-MOST_EXACT = 4096
 MOST_CATEGORIES = 10_000
 BUCKETS = 65_536
-_LARGEST_EXACT = 2.0**53
 _ALL_BUT_SIGN = np.int64(0x7FFF_FFFF_FFFF_FFFF)
-_SORTING_IS_FASTER_BELOW = 20_000
 
 
 class ProfilesDiffer(MeasureError):
@@ -106,15 +102,19 @@ def profile_numbers(values: Array, *, origin: float = 0.0) -> NumberProfile:
     Notes
     -----
     O(n) time above 20,000 values, O(n log n) below; the profile has at most 524,288 keys, in practice a few thousand.
+    Values that come in batches: `counting.NumberCounts`.
     """
-    given = np.asarray(values, dtype=np.float64)
-    present = given[~np.isnan(given)]
-    missing = len(given) - len(present)
-    whole = _exact_counts(present)
-    if whole is not None:
-        return NumberProfile(*whole, missing=missing, origin=origin)
-    keys, counts = _counted(number_keys(present, origin=origin))
-    return NumberProfile(keys, counts, missing=missing, exact=False, origin=origin)
+    counted = NumberCounts(origin=origin)
+    counted.add(values)
+    return profile_of(counted)
+
+
+def profile_of(counted: NumberCounts) -> NumberProfile:
+    """Return what was counted so far as a profile; one without a value is the same whatever its origin."""
+    keys, counts = counted.found()
+    if not len(keys):
+        return NumberProfile(keys, counts, missing=counted.missing)
+    return NumberProfile(keys, counts, missing=counted.missing, exact=counted.is_exact, origin=counted.origin)
 
 
 def profile_categories(codes: NDArray[np.integer], names: Sequence[str]) -> CategoryProfile:
@@ -145,10 +145,11 @@ def merge_numbers(one: NumberProfile, other: NumberProfile) -> NumberProfile:
     ProfilesDiffer
         When origins or widths of bins differ; an empty profile merges with any.
     """
-    if not len(one.keys):
-        return replace(other, missing=one.missing + other.missing)
-    if not len(other.keys):
-        return replace(one, missing=one.missing + other.missing)
+    missing = one.missing + other.missing
+    if not len(one.keys) and not len(other.keys):
+        return NumberProfile(one.keys, one.counts, missing=missing)
+    if not len(one.keys) or not len(other.keys):
+        return replace(one if len(one.keys) else other, missing=missing)
     if (one.origin, one.shift) != (other.origin, other.shift):
         raise ProfilesDiffer(
             f"origin {one.origin:g} and shift {one.shift} against origin {other.origin:g} and shift {other.shift}; "
@@ -157,8 +158,8 @@ def merge_numbers(one: NumberProfile, other: NumberProfile) -> NumberProfile:
     exact = one.exact and other.exact
     first, second = (one, other) if exact else (binned(one), binned(other))
     both = np.concatenate([first.keys, second.keys])
-    keys, counts = _summed(both, np.concatenate([first.counts, second.counts]))
-    merged = replace(first, keys=keys, counts=counts, missing=one.missing + other.missing)
+    keys, counts = summed(both, np.concatenate([first.counts, second.counts]))
+    merged = replace(first, keys=keys, counts=counts, missing=missing)
     return binned(merged) if exact and len(keys) > MOST_EXACT else merged
 
 
@@ -172,7 +173,9 @@ def merge_categories(one: CategoryProfile, other: CategoryProfile) -> CategoryPr
 
 def number_keys(values: Array, *, origin: float = 0.0, shift: int = SHIFT) -> Counts:
     """Return the key of each value: the order-preserving integer of its float64 bits, shifted right."""
-    bits = np.ascontiguousarray(values - origin + 0.0, dtype=np.float64).view(np.int64)  # + 0.0: one zero, not two
+    with np.errstate(over="ignore", invalid="ignore"):
+        shifted = values - origin + 0.0  # + 0.0: one zero, not two
+    bits = np.ascontiguousarray(shifted, dtype=np.float64).view(np.int64)
     return np.asarray(np.where(bits < 0, bits ^ _ALL_BUT_SIGN, bits) >> shift, dtype=np.int64)
 
 
@@ -195,23 +198,31 @@ def middles(profile: NumberProfile) -> Array:
     return np.where(profile.keys == 0, 0.0, centre) + profile.origin
 
 
+def upper_ends(profile: NumberProfile) -> Array:
+    """Return the largest number under each key; shape of `keys`. With an origin, up to the rounding of its addition."""
+    if profile.exact:
+        return profile.keys.astype(np.float64)
+    beyond = lower_edges(profile.keys + 1, shift=profile.shift)
+    return np.asarray(np.nextafter(beyond, -np.inf) + profile.origin, dtype=np.float64)
+
+
 def binned(profile: NumberProfile) -> NumberProfile:
     """Return the profile under bin keys, even where it was counted exactly."""
-    if not profile.exact:
+    if not profile.exact or not len(profile.keys):
         return profile
     keys = number_keys(profile.keys.astype(np.float64), origin=profile.origin, shift=profile.shift)
-    found, counts = _summed(keys, profile.counts)
+    found, counts = summed(keys, profile.counts)
     return replace(profile, keys=found, counts=counts, exact=False)
 
 
 def coarsened(profile: NumberProfile) -> NumberProfile:
     """Return the hourly form: keys ``>> 3``, bins 8 times as wide. Exact integers stay exact."""
-    if profile.shift == HOURLY_SHIFT:
+    if profile.shift == HOURLY_SHIFT or not len(profile.keys):
         return profile
     if profile.exact:
         return replace(profile, shift=HOURLY_SHIFT)
     keys = profile.keys >> (HOURLY_SHIFT - profile.shift)
-    found, counts = _summed(keys, profile.counts)
+    found, counts = summed(keys, profile.counts)
     return replace(profile, keys=found, counts=counts, shift=HOURLY_SHIFT)
 
 
@@ -291,35 +302,6 @@ def _pairs(value: object) -> list[tuple[str, int]]:
     if not isinstance(value, list):
         raise TypeError("counts are not a list")
     return [(first, second) for first, second in value]
-
-
-def _exact_counts(present: Array) -> tuple[Counts, Counts] | None:
-    if not len(present):
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    low, high = float(present.min()), float(present.max())
-    if not -_LARGEST_EXACT <= low <= high <= _LARGEST_EXACT or not np.array_equal(present, np.floor(present)):
-        return None
-    if high - low >= 2**20 and len(np.unique(present[: 2 * MOST_EXACT])) > MOST_EXACT:
-        return None
-    keys, counts = _counted(present.astype(np.int64))
-    return (keys, counts) if len(keys) <= MOST_EXACT else None
-
-
-def _counted(keys: Counts) -> tuple[Counts, Counts]:
-    low, high = int(keys.min()), int(keys.max())
-    if len(keys) < _SORTING_IS_FASTER_BELOW or high - low > 2**20:
-        found, counts = np.unique(keys, return_counts=True)
-        return found, counts.astype(np.int64)
-    dense = np.bincount(keys - low, minlength=high - low + 1)
-    used = np.flatnonzero(dense)
-    return used + low, dense[used].astype(np.int64)
-
-
-def _summed(keys: Counts, counts: Counts) -> tuple[Counts, Counts]:
-    found, index = np.unique(keys, return_inverse=True)
-    total = np.zeros(len(found), dtype=np.int64)
-    np.add.at(total, index, counts)
-    return found, total
 
 
 def bucket_of(name: str) -> int:
