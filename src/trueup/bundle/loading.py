@@ -158,7 +158,10 @@ def _read_manifest(folder: Path, present: set[str]) -> Manifest:
         raise BadManifest(f"{folder} is refused: it has no {MANIFEST}, so it is no bundle", path=str(folder))
     if (folder / MANIFEST).stat().st_size > MOST_MANIFEST_BYTES:
         raise BadManifest(f"{folder} is refused: its {MANIFEST} is larger than {MOST_MANIFEST_BYTES // 2**20} MB")
-    return parse_manifest((folder / MANIFEST).read_bytes())
+    try:
+        return parse_manifest((folder / MANIFEST).read_bytes())
+    except BadManifest as error:
+        raise BadManifest(f"bundle {folder.name[:12]} is refused: {error.message}", **error.facts) from error
 
 
 def _compare_lists(folder: Path, present: set[str], manifest: Manifest) -> None:
