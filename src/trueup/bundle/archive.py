@@ -7,6 +7,7 @@ import io
 import tarfile
 import zlib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from trueup.bundle.errors import BadArchive, CannotWrite
@@ -20,7 +21,7 @@ MOST_BYTES = 8 * 1024**3
 _CHUNK = 1024 * 1024
 
 
-def export_archive(bundle: Path, *, into: Path, trusted_keys: Sequence[Path]) -> Path:
+def export_archive(bundle: Path, *, into: Path, trusted_keys: Sequence[Path], today: date | None = None) -> Path:
     """Write a bundle as ``<digest>.trueup.tar.gz`` in the folder `into`, and return its path.
 
     The bundle is verified first. The same folder gives the same bytes: sorted names, no times, owners or modes of this
@@ -33,7 +34,7 @@ def export_archive(bundle: Path, *, into: Path, trusted_keys: Sequence[Path]) ->
     CannotWrite
         When `into` cannot be written.
     """
-    manifest = verify_bundle(bundle, trusted_keys=trusted_keys)
+    manifest = verify_bundle(bundle, trusted_keys=trusted_keys, today=today)
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as squeezed,
@@ -53,7 +54,7 @@ def export_archive(bundle: Path, *, into: Path, trusted_keys: Sequence[Path]) ->
     return target
 
 
-def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path]) -> Path:
+def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path], today: date | None = None) -> Path:
     """Unpack and verify an archive aside, then let the bundle appear in `into`; return its folder.
 
     Raises
@@ -74,7 +75,7 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path]) -
                 _read_to_the_end(squeezed)
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadArchive(f"{archive.name} is refused: it is damaged, or no archive of a bundle") from error
-        manifest = verify_bundle(work, trusted_keys=trusted_keys)
+        manifest = verify_bundle(work, trusted_keys=trusted_keys, today=today)
         final = into / manifest.digest
         publish_folder(work, final)
     return final

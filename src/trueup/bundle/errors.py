@@ -47,6 +47,18 @@ class BadSignature(BundleRefused):
     code = "bundle.bad-signature"
 
 
+class KeyExpired(BundleRefused):
+    """The key that signed, or would sign, was trusted until a day that is over."""
+
+    code = "bundle.key-expired"
+
+
+class KeyRevoked(BundleRefused):
+    """The key that signed, or would sign, was revoked."""
+
+    code = "bundle.key-revoked"
+
+
 class BadArchive(BundleRefused):
     """An archive is no archive of a bundle, or would write outside its folder."""
 

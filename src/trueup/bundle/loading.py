@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +33,9 @@ MOST_MANIFEST_BYTES = 64 * 1024 * 1024
 _NAMED_BY_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def verify_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None) -> Manifest:
+def verify_bundle(
+    path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
+) -> Manifest:
     """Return the manifest of a bundle after everything about it was checked. Nothing of it is executed.
 
     Parameters
@@ -43,6 +46,8 @@ def verify_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | Non
         Public keys (PEM); the signature must be of one of them.
     digest : str, optional
         The bundle's name, where the caller knows it; a folder that is named by a digest must hold that bundle anyway.
+    today : date, optional
+        The day in UTC, for keys that are trusted until a day (`trust`); without it such a key is refused.
 
     Raises
     ------
@@ -52,6 +57,8 @@ def verify_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | Non
         The manifest cannot be read or lists a path that leaves the bundle.
     BadSignature
         No trusted key signed exactly these files.
+    KeyExpired, KeyRevoked
+        The key that signed is not trusted any more.
     """
     present = _list_files(path)
     manifest = _read_manifest(path, present)
@@ -65,7 +72,7 @@ def verify_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | Non
         _compare_digest(path, name, expected)
     if manifest.lock_digest != manifest.files[LOCK]:
         raise BadManifest(f"bundle {path.name[:12]} is refused: its manifest names two digests of {LOCK}")
-    verify_signature(path, trusted_keys=trusted_keys)
+    verify_signature(path, trusted_keys=trusted_keys, today=today)
     return manifest
 
 
@@ -101,7 +108,9 @@ class LoadedBundle:
         self.process.close()
 
 
-def open_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None) -> LoadedBundle:
+def open_bundle(
+    path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
+) -> LoadedBundle:
     """Return a bundle that was verified, then opened in a separate process, then replayed.
 
     Raises
@@ -113,7 +122,7 @@ def open_bundle(path: Path, *, trusted_keys: Sequence[Path], digest: str | None 
     ModelFailed
         The model cannot be opened; the message names the distributions that differ.
     """
-    manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest)
+    manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
     golden = parse_golden(_read_checked(path, GOLDEN, manifest))
     differences = compare_environment(_read_checked(path, LOCK, manifest).decode())
     process = ModelProcess(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class BundleRef:
     path: Path
 
 
-def package(contents: BundleContents, *, into: Path, signing_key: Path) -> BundleRef:
+def package(contents: BundleContents, *, into: Path, signing_key: Path, today: date | None = None) -> BundleRef:
     """Write a signed bundle below `into`, in a folder named by its digest.
 
     Two fresh processes open the model: the first records the outputs of the golden rows, the second must reproduce them
@@ -80,6 +81,8 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path) -> Bundl
         Folder of bundles; made when missing.
     signing_key : Path
         Private key, from `signing.ensure_signing_key`.
+    today : date, optional
+        The day in UTC, for a key that is trusted until a day; without it such a key does not sign.
 
     Raises
     ------
@@ -89,8 +92,8 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path) -> Bundl
         The model does not give the same twice, so nothing can be proved about it.
     ModelFailed
         The model cannot be opened in a fresh process, or every golden row makes it raise.
-    BadKey
-        The key cannot sign.
+    BadKey, KeyExpired, KeyRevoked
+        The key cannot sign, or may not any more.
     """
     files = _content_files(contents)
     with partial_folder(into) as work:
@@ -103,11 +106,11 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path) -> Bundl
         manifest = _manifest(contents, digests)
         write_file(work, MANIFEST, manifest.content)
         final = into / manifest.digest
-        if _is_intact(final, signing_key):
+        if _is_intact(final, signing_key, today):
             return BundleRef(manifest.digest, final)
         # signed under its own name, which the signature's subject repeats
         named = work.rename(work.with_name(manifest.digest))
-        sign_folder(named, signing_key=signing_key)
+        sign_folder(named, signing_key=signing_key, today=today)
         _certify(named, manifest, golden, contents, files[LOCK].decode())
         publish_folder(named, final)
     return BundleRef(manifest.digest, final)
@@ -188,11 +191,11 @@ def _manifest(contents: BundleContents, digests: Mapping[str, str]) -> Manifest:
     return Manifest(**values, lock_digest=digests[LOCK], files=digests)
 
 
-def _is_intact(folder: Path, signing_key: Path) -> bool:
+def _is_intact(folder: Path, signing_key: Path, today: date | None) -> bool:
     if not folder.exists():
         return False
     try:
-        verify_bundle(folder, trusted_keys=[public_key_path(signing_key)])
+        verify_bundle(folder, trusted_keys=[public_key_path(signing_key)], today=today)
     except BundleRefused:
         return False
     return True

@@ -12,11 +12,13 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from trueup.bundle.errors import BadKey, BadSignature
+from trueup.bundle.errors import BadKey, BadSignature, KeyExpired, KeyRevoked
 from trueup.bundle.layout import EVIDENCE_FOLDER, SIGNATURE
+from trueup.bundle.trust import refuse_lapsed
 from trueup.kernel.digests import canonical_json
 
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -46,15 +48,19 @@ def public_key_path(private_key: Path) -> Path:
     return private_key.with_name(private_key.name + ".pub")
 
 
-def sign_folder(folder: Path, *, signing_key: Path) -> None:
+def sign_folder(folder: Path, *, signing_key: Path, today: date | None = None) -> None:
     """Sign every file in `folder` but the evidence, and write ``signature.json``.
 
     Raises
     ------
+    KeyExpired, KeyRevoked
+        The public key beside it says so (`trust`); `today` is needed where it has a last day.
     BadKey
         When `signing_key` is no such key, or other accounts can read it.
     """
     _check_private(signing_key)
+    if public_key_path(signing_key).is_file():
+        refuse_lapsed(public_key_path(signing_key), today=today)
     from model_signing import signing
 
     config = signing.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -68,11 +74,13 @@ def sign_folder(folder: Path, *, signing_key: Path) -> None:
     (folder / SIGNATURE).write_bytes(_spell(written))
 
 
-def verify_signature(folder: Path, *, trusted_keys: Sequence[Path]) -> Path:
+def verify_signature(folder: Path, *, trusted_keys: Sequence[Path], today: date | None = None) -> Path:
     """Return the trusted public key that signed exactly the files in `folder`, the evidence left out.
 
     Raises
     ------
+    KeyExpired, KeyRevoked
+        The key that signed is not trusted any more; `today` is needed where it has a last day (`trust`).
     BadSignature
         When there is no signature, it is not of one of these keys, or it is over other files.
     """
@@ -82,14 +90,25 @@ def verify_signature(folder: Path, *, trusted_keys: Sequence[Path]) -> Path:
     if not trusted_keys:
         raise BadSignature(f"{folder.name[:12]} is refused: no key is trusted here; name the public key of its maker")
     _check_spelling(path.read_bytes(), name=folder.name)
-    reasons = {key.name: _verify_with(folder, key) for key in trusted_keys}
+    # one key may lie there under two names: a revocation under one holds, a later last day under one is enough
+    believed, lapsed = None, []
     for key in trusted_keys:
-        if reasons[key.name] is None:
-            return key
+        if _verify_with(folder, key) is None:
+            try:
+                refuse_lapsed(key, today=today)
+                believed = believed or key
+            except (KeyExpired, KeyRevoked) as error:
+                lapsed.append(error)
+    lapsed.sort(key=lambda error: not isinstance(error, KeyRevoked))
+    if lapsed and (believed is None or isinstance(lapsed[0], KeyRevoked)):
+        raise type(lapsed[0])(f"{folder.name[:12]} is refused: {lapsed[0].message}", **lapsed[0].facts)
+    if believed is not None:
+        return believed
+    names = [key.name for key in trusted_keys]
     raise BadSignature(
-        f"{folder.name[:12]} is refused: it is not signed by any of the {len(trusted_keys)} trusted keys "
-        f"({', '.join(reasons)}), or its files are not those that were signed",
-        keys=list(reasons),
+        f"{folder.name[:12]} is refused: it is not signed by any of the {len(names)} trusted keys "
+        f"({', '.join(names)}), or its files are not those that were signed",
+        keys=names,
     )
 
 

@@ -36,6 +36,8 @@ _CHECK_CODES = (
     "bundle.bad-signature",
     "bundle.files-differ",
     "bundle.golden-rows-differ",
+    "bundle.key-expired",
+    "bundle.key-revoked",
     "bundle.pickle-refused",
     "bundle.refused",
     "data.rules-broken",

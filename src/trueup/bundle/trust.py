@@ -1,0 +1,140 @@
+"""Until when is a key trusted? Terms stand as text above the key in its ``.pub`` file, where PEM allows them.
+
+``Trueup-Until: 2027-06-30`` is the last day, in UTC, on which the key signs and is believed; ``Trueup-Revoked:`` with a
+reason ends it at once. A key with terms is refused where nobody says which day it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from trueup.bundle.errors import BadKey, KeyExpired, KeyRevoked
+
+_UNTIL, _REVOKED = "Trueup-Until", "Trueup-Revoked"
+_LINE = re.compile(r"^([ \t]*trueup[^:\n]*):[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE | re.IGNORECASE)
+_PEM = "-----BEGIN PUBLIC KEY-----"
+TRUSTED_FOLDER = "trusted"
+
+
+@dataclass(frozen=True)
+class KeyTerms:
+    """What is written above a public key."""
+
+    until: date | None = None
+    """Last day in UTC on which it is trusted; None: for ever."""
+    revoked: str | None = None
+    """Why it is not trusted any more; None while it is."""
+
+
+def read_terms(public_key: Path) -> KeyTerms:
+    """Return the terms in a ``.pub`` file.
+
+    Raises
+    ------
+    BadKey
+        The file cannot be read as text, or holds a term that is not known, twice, or no date.
+    """
+    try:
+        text = public_key.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise BadKey(f"{public_key} cannot be read as a public key (PEM)", path=str(public_key)) from error
+    # only what stands above the key: PEM has no text inside
+    found = _LINE.findall(text.partition(_PEM)[0])
+    names = [name for name, _ in found]
+    unknown = sorted({name for name in names if name not in (_UNTIL, _REVOKED) or names.count(name) > 1})
+    if unknown:
+        raise BadKey(
+            f"{public_key} has the term {unknown[0].strip()} twice or by a name that is not known; there are "
+            f"{_UNTIL} and {_REVOKED}, each at most once and at the start of a line",
+            path=str(public_key),
+        )
+    terms = dict(found)
+    return KeyTerms(_date(terms[_UNTIL], public_key) if _UNTIL in terms else None, terms.get(_REVOKED))
+
+
+def refuse_lapsed(public_key: Path, *, today: date | None) -> None:
+    """Raise where a key is not trusted today.
+
+    Raises
+    ------
+    KeyRevoked
+        It was revoked; the reason is told.
+    KeyExpired
+        Its last day is over, or it has one and `today` is None.
+    """
+    terms = read_terms(public_key)
+    if terms.revoked is not None:
+        raise KeyRevoked(
+            f"the key {public_key.name} was revoked{f' ({terms.revoked})' if terms.revoked else ''}; have the bundle "
+            "packaged again with a key that is trusted",
+            key=public_key.name,
+            reason=terms.revoked,
+        )
+    if terms.until is None:
+        return
+    if today is None:
+        raise KeyExpired(
+            f"the key {public_key.name} is trusted until {terms.until}, and the caller does not say which day it is",
+            key=public_key.name,
+            until=str(terms.until),
+        )
+    if today > terms.until:
+        raise KeyExpired(
+            f"the key {public_key.name} was trusted until {terms.until}, and today is {today}; sign with a newer "
+            f"key, or extend it: trueup bundle trust {public_key.name} --until DATE",
+            key=public_key.name,
+            until=str(terms.until),
+            today=str(today),
+        )
+
+
+def with_terms(public_key: Path, terms: KeyTerms) -> str:
+    """Return the text of a ``.pub`` file with these terms in place of those it has.
+
+    Raises
+    ------
+    BadKey
+        There is no public key in the file that can check a signature, or the reason is more than one line of ASCII.
+    """
+    text = _checked_key(public_key)
+    lines = [f"{_UNTIL}: {terms.until.isoformat()}"] if terms.until else []
+    if terms.revoked is not None:
+        if not terms.revoked.isascii() or not terms.revoked.isprintable():
+            raise BadKey("the reason of a revocation is one line of plain ASCII text", path=str(public_key))
+        lines.append(f"{_REVOKED}: {terms.revoked}")
+    return "".join(f"{line}\n" for line in lines) + text
+
+
+def trusted_keys(folder: Path, *, own: Path | None = None, more: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Return the public keys of a project: its own, those of others in ``trusted/`` by name, and `more`.
+
+    Keys that lapsed are among them, so that a refusal can say so.
+    """
+    mine = [own] if own is not None and own.is_file() else []
+    return (*mine, *sorted((folder / TRUSTED_FOLDER).glob("*.pub")), *more)
+
+
+def _checked_key(public_key: Path) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+    try:
+        key = load_pem_public_key(public_key.read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise BadKey(f"{public_key} is no public key (PEM, P-256)", path=str(public_key)) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise BadKey(f"{public_key} is no public key on a curve that signs bundles (P-256)", path=str(public_key))
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def _date(text: str, public_key: Path) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadKey(
+            f'{public_key} is trusted until "{text}", which is no date such as 2027-06-30', path=str(public_key)
+        ) from error
