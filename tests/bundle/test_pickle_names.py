@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_no_listed_function_of_scikit_learns_metrics_touches_a_file_or_a_process
         module = importlib.import_module(room)
         parts = [module, *(value for _, value in inspect.getmembers(module, inspect.ismodule))]
         for part in (part for part in parts if part.__name__.startswith(room) and str(part.__file__).endswith(".py")):
-            source = inspect.getsource(part)
+            source = Path(str(part.__file__)).read_text(encoding="utf-8")
             assert not any(
                 word in source for word in ("open(", "subprocess", "os.system", " exec(", " eval(", "pickle")
             )

@@ -51,6 +51,8 @@ class BundleContents:
     """JSON values by name: the profile of training data and of scores."""
     code: Mapping[str, bytes] = field(default_factory=dict)
     """The project's Python files by their path in its folder."""
+    needs: tuple[str, ...] = ()
+    """Modules that the model needs beside those that the code imports, such as ``onnxruntime``."""
     requirements_lock: str = ""
     """Text of the project's lock file, for the hashes."""
     cutoff: float | None = None
@@ -133,7 +135,9 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
         model = contents.model_path.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read the trained model {contents.model_path}: {error.strerror}") from error
-    lock = lock_environment(requirements_lock=contents.requirements_lock, imported=imported_modules(contents.code))
+    lock = lock_environment(
+        requirements_lock=contents.requirements_lock, imported=[*imported_modules(contents.code), *contents.needs]
+    )
     files = mlflow_files(
         MlflowContents(
             model=model,

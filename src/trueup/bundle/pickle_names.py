@@ -29,7 +29,7 @@ _STANDARD = {
     "uuid": ("UUID",),
     "types": ("SimpleNamespace",),
 }
-_TRUEUP = ("trueup.build.rungs", "trueup.build.calibration", "trueup.build.shipping")
+_TRUEUP = ("trueup.build.rungs", "trueup.build.calibration", "trueup.build.shipping", "trueup.bundle.native_models")
 """The modules of ours whose estimators are shipped."""
 _ROOMS = (
     *("sklearn", "numpy._core", "numpy.core", "numpy.ma", "numpy.random", "numpy.dtypes", "numpy.polynomial"),

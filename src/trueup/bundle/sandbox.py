@@ -114,6 +114,22 @@ def enter_sandbox(*, scratch: Path, limits: Limits) -> SandboxLevel:
     return SandboxLevel(True, version, version >= 4, private, refuse_calls(libc), memory)
 
 
+def refuse_strangers(level: SandboxLevel) -> None:
+    """Refuse to open what strangers made where the process could not confine itself.
+
+    Raises
+    ------
+    NoSandbox
+        Says what holds and what is needed.
+    """
+    if not level.holds:
+        raise NoSandbox(
+            f"the model is not opened: it is not signed by a key that is trusted here, and this machine cannot confine "
+            f"the process that would open it ({level}); use a Linux kernel of 5.13 or newer with Landlock",
+            level=str(level),
+        )
+
+
 def allow_cpu_time(seconds: int) -> None:
     """Let this process use `seconds` more of processor time; past them the kernel ends it (SIGXCPU)."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
