@@ -148,20 +148,20 @@ def original_answers(model: Any, frame: pd.DataFrame, *, task: str) -> Numbers:
         return spread
 
     with np.errstate(all="ignore"):
-        try:
-            return ask(frame)
-        except ValueError:
-            answers = [_answer_or_none(ask, frame.iloc[place : place + 1]) for place in range(len(frame))]
+        answers = _answers_or_none(ask, frame)
     width = next(len(answer) for answer in answers if answer is not None)
     return np.array([np.full(width, np.nan) if answer is None else answer for answer in answers])
 
 
-def _answer_or_none(ask: Callable[[pd.DataFrame], Numbers], row: pd.DataFrame) -> Numbers | None:
+def _answers_or_none(ask: Callable[[pd.DataFrame], Numbers], rows: pd.DataFrame) -> list[Numbers | None]:
+    """Ask for all rows at once, and for halves where the original raises."""
     try:
-        answer: Numbers = ask(row)[0]
+        return list(ask(rows))
     except ValueError:
-        return None
-    return answer
+        middle = len(rows) // 2
+        if not middle:
+            return [None]
+    return _answers_or_none(ask, rows.iloc[:middle]) + _answers_or_none(ask, rows.iloc[middle:])
 
 
 Compare = Callable[..., Compared]

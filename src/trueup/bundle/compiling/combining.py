@@ -11,7 +11,7 @@ from trueup.bundle.compiling.linear import complement
 from trueup.bundle.compiling.steps_numeric import inverse_transform
 from trueup.bundle.compiling.tracing import Block, Traced, Tracer, Uncompilable
 from trueup.bundle.compiling.wrapping import kind_of, part_of
-from trueup.bundle.predictors.instructions import FUNCTIONS
+from trueup.bundle.predictors.arithmetic import FUNCTIONS
 
 Answer = Callable[[Tracer, Any, Block, str], list[int]]
 Combination = Callable[[Tracer, Any, Block, str, Answer], list[int]]

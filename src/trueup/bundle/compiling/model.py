@@ -13,8 +13,9 @@ import numpy as np
 
 from trueup.bundle.compiling.calibration import spread_by_class
 from trueup.bundle.compiling.estimators import answer
+from trueup.bundle.compiling.inputs import frame_of
 from trueup.bundle.compiling.parts import NotCompiled
-from trueup.bundle.compiling.tracing import Block, Traced, Tracer, Uncompilable
+from trueup.bundle.compiling.tracing import Tracer, Uncompilable
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.predictors.predictor import FORMAT
 
@@ -50,13 +51,9 @@ def compile_model(estimator: Any, features: Sequence[FeatureSpec], *, task: str,
     The predictor gives what `model_process.Scorer` gives: the probability of class 1, of several classes one for each
     class index, or the number; NaN where the original refuses a row.
     """
-    for feature in features:
-        if feature.kind == "text":
-            reason = f'it takes "{feature.name}", free text, which no number stands for'
-            return CompiledModel(None, {}, (NotCompiled(type(estimator).__name__, reason),))
     tracer = Tracer(len(features))
     try:
-        slots = answer(tracer, estimator, _inputs(features), "")
+        slots = answer(tracer, estimator, frame_of(tracer, features), "")
         slots = _by_task(tracer, estimator, slots, task=task, n_classes=n_classes)
     except Uncompilable as stopped:
         part = stopped.part or type(estimator).__name__
@@ -64,17 +61,6 @@ def compile_model(estimator: Any, features: Sequence[FeatureSpec], *, task: str,
     stage = _simplest(tracer.program(slots))
     document = {"format": FORMAT, "outputs": len(slots), "stages": [stage]}
     return CompiledModel(document, dict(tracer.files), tuple(tracer.slow_parts))
-
-
-def _inputs(features: Sequence[FeatureSpec]) -> Block:
-    columns = []
-    for slot, feature in enumerate(features):
-        if feature.kind == "category":
-            values = np.array([*feature.categories, np.nan], dtype=object)
-            columns.append(Traced(slot, "category", values, feature.name))
-        else:
-            columns.append(Traced(slot, "float64", None, feature.name))
-    return Block(tuple(columns), "frame")
 
 
 def _by_task(tracer: Tracer, estimator: Any, slots: list[int], *, task: str, n_classes: int) -> list[int]:

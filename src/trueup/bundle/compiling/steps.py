@@ -16,7 +16,7 @@ from trueup.bundle.compiling.steps_encoding import ENCODERS
 from trueup.bundle.compiling.steps_numeric import NUMERIC
 from trueup.bundle.compiling.tracing import Block, Container, Traced, Tracer, Uncompilable
 from trueup.bundle.compiling.wrapping import container_of, kind_of, named, part_of
-from trueup.bundle.predictors.instructions import FUNCTIONS
+from trueup.bundle.predictors.arithmetic import FUNCTIONS
 
 Step = Callable[[Tracer, Any, Block, str], Block]
 

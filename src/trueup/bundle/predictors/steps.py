@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.bundle.predictors.instructions import INSTRUCTIONS, Call, Instruction, Span, span_of
+from trueup.bundle.predictors.instructions import INSTRUCTIONS
 from trueup.bundle.predictors.predictor import Opener, Stage
+from trueup.bundle.predictors.spans import Call, Instruction, Span, span_of
 
 Numbers = NDArray[np.float64]
 _ROWS_AT_ONCE = 1024
