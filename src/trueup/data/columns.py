@@ -36,12 +36,15 @@ def read_category_codes(path: Path, name: str, rows: Rows) -> tuple[NDArray[np.i
 
 
 def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Return the values of a column as floats; see `read_numbers`."""
+    """Return the values of a column as floats; see `read_numbers`.
+
+    Whole numbers beyond 2**53 become the nearest float, as do the microseconds of a date such as 9999-12-31.
+    """
     import pyarrow as pa
 
     if pa.types.is_temporal(column.type):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def category_codes_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:

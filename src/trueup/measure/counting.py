@@ -92,7 +92,7 @@ class NumberCounts:
     def _raw_found(self) -> tuple[Counts, Counts]:
         if self._cells is None:
             return _tally(np.concatenate(self._waiting)) if self._waiting else (_nothing(), _nothing())
-        used = np.flatnonzero(self._cells)
+        used = np.flatnonzero(self._cells != 0)  # twice as fast as on integers
         return used, self._cells[used]
 
     def _is_whole_so_far(self, given: Array) -> bool:

@@ -117,24 +117,42 @@ def profile_of(counted: NumberCounts) -> NumberProfile:
     return NumberProfile(keys, counts, missing=counted.missing, exact=counted.is_exact, origin=counted.origin)
 
 
-def profile_categories(codes: NDArray[np.integer], names: Sequence[str]) -> CategoryProfile:
+def profile_categories(codes: NDArray[np.integer], names: Sequence[str | None]) -> CategoryProfile:
     """Return the profile of a column of categories.
 
     Parameters
     ----------
     codes : ndarray of int, shape (n_cases,)
         Position in `names`; negative is missing.
-    names : sequence of str
-        The dictionary of the column; may hold names that do not occur.
+    names : sequence of str or None
+        The dictionary of the column; may hold names that do not occur. None is missing too.
     """
     present = codes[codes >= 0]
     if len(present) and int(present.max()) >= len(names):
         raise OutOfRange(f"a code is {int(present.max())}, but there are {len(names)} names", names=len(names))
-    found = np.bincount(present, minlength=len(names))
+    found = np.bincount(present, minlength=len(names)).astype(np.int64)
+    return counted_categories(names, found, missing=len(codes) - len(present))
+
+
+def counted_categories(names: Sequence[str | None], cases: Counts, *, missing: int = 0) -> CategoryProfile:
+    """Return the profile of categories that are counted already.
+
+    Parameters
+    ----------
+    names : sequence of str or None
+        None is missing; a name may occur twice, or with no case.
+    cases : ndarray of int, shape (n_names,)
+    missing : int
+        Cases without a value, beside those under None.
+    """
     counts: dict[str, int] = {}
-    for position in np.flatnonzero(found).tolist():
-        counts[names[position]] = counts.get(names[position], 0) + int(found[position])
-    return _bounded(CategoryProfile(counts, missing=len(codes) - len(present)))
+    for position in np.flatnonzero(cases).tolist():
+        name, found = names[position], int(cases[position])
+        if name is None:
+            missing += found
+        else:
+            counts[name] = counts.get(name, 0) + found
+    return _bounded(CategoryProfile(counts, missing=missing))
 
 
 def merge_numbers(one: NumberProfile, other: NumberProfile) -> NumberProfile:
