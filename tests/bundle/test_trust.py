@@ -15,7 +15,7 @@ from trueup.bundle.errors import BadKey, KeyExpired, KeyRevoked
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.package import BundleContents, BundleRef, package
 from trueup.bundle.signing import ensure_signing_key, public_key_path
-from trueup.bundle.trust import KeyTerms, read_terms, trusted_keys, with_terms
+from trueup.bundle.trust import KeyTerms, fingerprint, read_terms, trusted_keys, with_terms
 
 LAST_DAY, DAY_AFTER = date(2027, 6, 30), date(2027, 7, 1)
 
@@ -147,12 +147,20 @@ def test_terms_are_given_to_public_keys_only(signing_key: Path, tmp_path: Path) 
         with_terms(signing_key, KeyTerms())
 
 
-def test_a_projects_own_key_comes_before_those_of_others(trusted: list[Path], tmp_path: Path) -> None:
+def test_a_projects_own_key_comes_before_those_of_others(tmp_path: Path) -> None:
     (tmp_path / "trusted").mkdir()
-    for name in ("b.pub", "a.pub", "notes.txt"):
-        (tmp_path / "trusted" / name).write_text("")
+    for name in ("bundle-signing.key.pub", "trusted/b.pub", "trusted/a.pub", "trusted/notes.txt"):
+        (tmp_path / name).write_text("")
 
-    found = trusted_keys(tmp_path, own=trusted[0], more=[tmp_path / "c.pub"])
+    found = trusted_keys(tmp_path, more=[tmp_path / "c.pub"])
 
-    assert [path.name for path in found] == [trusted[0].name, "a.pub", "b.pub", "c.pub"]
-    assert trusted_keys(tmp_path / "none", own=tmp_path / "none.pub") == ()
+    assert [path.name for path in found] == ["bundle-signing.key.pub", "a.pub", "b.pub", "c.pub"]
+    assert trusted_keys(tmp_path / "none") == ()
+
+
+def test_a_fingerprint_is_of_the_key_and_not_of_its_file(trusted: list[Path], until: Path) -> None:
+    command = f"grep -v Trueup {until} | openssl pkey -pubin -outform DER | sha256sum"
+
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, check=True, text=True)
+
+    assert fingerprint(until) == fingerprint(trusted[0]) == ran.stdout.split()[0]

@@ -24,13 +24,23 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 
 def test_every_command_has_a_section_with_its_options() -> None:
     commands = _commands()
-    assert len(commands) == 9
+    assert len(commands) == 10
     for name, parser in commands.items():
         heading = next((line for line in REFERENCE.splitlines() if line.startswith(f"### trueup {name}")), None)
         assert heading is not None, name
         options = [o for a in parser._actions for o in a.option_strings if o.startswith("--")]
         missing = [o for o in options if o not in {"--help", "--json"} and o not in heading]
         assert missing == [], name
+
+
+def test_every_action_of_bundle_has_a_line_with_its_options() -> None:
+    [actions] = [a for a in _commands()["bundle"]._actions if isinstance(a, argparse._SubParsersAction)]
+    for name, parser in actions.choices.items():
+        line = next((line for line in REFERENCE.splitlines() if line.startswith(f"    trueup bundle {name}")), None)
+        assert line is not None, name
+        everywhere = {"--help", "--json", "--project", "--key"}
+        options = {o for a in parser._actions for o in a.option_strings if o.startswith("--")} - everywhere
+        assert [o for o in sorted(options) if o not in line] == [], name
 
 
 def test_every_exit_code_is_in_the_table() -> None:

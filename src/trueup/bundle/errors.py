@@ -59,6 +59,12 @@ class KeyRevoked(BundleRefused):
     code = "bundle.key-revoked"
 
 
+class BundleNotFound(BundleError):
+    """Nothing that is named like this is a bundle, or more than one is."""
+
+    code = "bundle.not-found"
+
+
 class BadArchive(BundleRefused):
     """An archive is no archive of a bundle, or would write outside its folder."""
 

@@ -21,7 +21,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trueup.bundle.class_scores import model_scores
-from trueup.bundle.environment import imported_modules
 from trueup.bundle.errors import FilesDiffer, ModelFailed, NoSandbox
 from trueup.bundle.features import FeatureSpec, parse_features
 from trueup.bundle.frames import prepare_frame, table_of_rows
@@ -136,11 +135,7 @@ def _open(head: dict[str, Any]) -> Scorer:
     }
     if code:
         _import_from(folder / CODE_FOLDER)
-    own = OwnCode(
-        modules=frozenset(path.partition("/")[0].removesuffix(".py") for path in code),
-        libraries=frozenset(imported_modules(code)),
-        folder=folder / CODE_FOLDER,
-    )
+    own = OwnCode.of(code, folder=folder / CODE_FOLDER)
     model = load_pickle(contents[MODEL_FILE], own=own)
     _stay_in_one_process()
     return Scorer(model, parse_features(head["features"]), task=head["task"], n_classes=head["n_classes"])

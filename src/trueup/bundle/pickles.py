@@ -12,11 +12,12 @@ import io
 import pickle
 import pickletools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from trueup.bundle.environment import imported_modules
 from trueup.bundle.errors import ModelFailed, PickleRefused
 from trueup.bundle.pickle_names import NEVER_TRUSTED, is_harmless, is_listed, is_ours, is_standard
 
@@ -39,6 +40,12 @@ class OwnCode:
     """Top-level modules that it imports: classes defined there are allowed, functions are not."""
     folder: Path | None = None
     """Where its modules come from; None: a module of that name from anywhere."""
+
+    @classmethod
+    def of(cls, code: Mapping[str, bytes], *, folder: Path | None = None) -> Self:
+        """Return what a bundle's code lends, from its files by their path in ``code/``."""
+        modules = frozenset(path.partition("/")[0].removesuffix(".py") for path in code)
+        return cls(modules, frozenset(imported_modules(code)), folder)
 
     def has(self, module: str) -> bool:
         """Return whether a module is the project's own; one named like a module of Python or of a library is not."""

@@ -11,13 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trueup.bundle.errors import BadKey, KeyExpired, KeyRevoked
+from trueup.kernel.digests import digest_of_bytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 _UNTIL, _REVOKED = "Trueup-Until", "Trueup-Revoked"
 _LINE = re.compile(r"^([ \t]*trueup[^:\n]*):[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE | re.IGNORECASE)
 _PEM = "-----BEGIN PUBLIC KEY-----"
 TRUSTED_FOLDER = "trusted"
+SIGNING_KEY = "bundle-signing.key"
+"""The own private key in a folder of keys; its public half beside it."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,9 @@ def with_terms(public_key: Path, terms: KeyTerms) -> str:
     BadKey
         There is no public key in the file that can check a signature, or the reason is more than one line of ASCII.
     """
-    text = _checked_key(public_key)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    text = _load(public_key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     lines = [f"{_UNTIL}: {terms.until.isoformat()}"] if terms.until else []
     if terms.revoked is not None:
         if not terms.revoked.isascii() or not terms.revoked.isprintable():
@@ -109,18 +118,31 @@ def with_terms(public_key: Path, terms: KeyTerms) -> str:
     return "".join(f"{line}\n" for line in lines) + text
 
 
-def trusted_keys(folder: Path, *, own: Path | None = None, more: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Return the public keys of a project: its own, those of others in ``trusted/`` by name, and `more`.
+def trusted_keys(folder: Path, *, more: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """Return the public keys that a folder of keys trusts: the own one, those in ``trusted/`` by name, and `more`.
 
     Keys that lapsed are among them, so that a refusal can say so.
     """
-    mine = [own] if own is not None and own.is_file() else []
-    return (*mine, *sorted((folder / TRUSTED_FOLDER).glob("*.pub")), *more)
+    own = folder / f"{SIGNING_KEY}.pub"
+    return (*([own] if own.is_file() else []), *sorted((folder / TRUSTED_FOLDER).glob("*.pub")), *more)
 
 
-def _checked_key(public_key: Path) -> str:
+def fingerprint(public_key: Path) -> str:
+    """Return the SHA-256 of a public key (DER, SubjectPublicKeyInfo), whatever its file and terms are.
+
+    Raises
+    ------
+    BadKey
+        When the file holds no public key that can check a signature.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return digest_of_bytes(_load(public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _load(public_key: Path) -> EllipticCurvePublicKey:
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(public_key.read_bytes())
@@ -128,7 +150,7 @@ def _checked_key(public_key: Path) -> str:
         raise BadKey(f"{public_key} is no public key (PEM, P-256)", path=str(public_key)) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise BadKey(f"{public_key} is no public key on a curve that signs bundles (P-256)", path=str(public_key))
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return key
 
 
 def _date(text: str, public_key: Path) -> date:

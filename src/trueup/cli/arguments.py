@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from trueup import __version__
+from trueup.cli.bundle_actions import add_bundle
 from trueup.cli.console import Console
 from trueup.cli.exits import WrongUsage
 
@@ -66,6 +67,7 @@ def build_parser() -> Parser:
     report.add_argument("--open", action="store_true", help="show it in the browser")
     sign = _add_for_project(commands, "sign", "sign the charter, with what was rehearsed as the promise")
     sign.add_argument("--by", metavar="NAME", help="who signs (default: the charter's sponsor)")
+    add_bundle(commands)
     _add_demo(commands)
     _with_json(commands.add_parser("doctor", help="say what this machine has and lacks", description=_DOCTOR))
     return parser

@@ -1,0 +1,82 @@
+"""What is in a bundle, and what is new? `trueup bundle show | diff | notes`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trueup.bundle.layout import LOCK
+from trueup.bundle.parity import describe_certificate, read_certificates
+from trueup.bundle.release_notes import release_notes
+from trueup.bundle.show import BundleChange, describe_bundle, diff_bundles
+from trueup.cli.bundles.places import places_of, verified
+from trueup.cli.console import Console
+from trueup.cli.exits import OK
+from trueup.cli.workspace import write_whole
+
+_WIDEST = 100
+
+
+def show(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup bundle show`."""
+    with verified(arguments.bundle, places_of(arguments)) as bundle:
+        certificates = read_certificates(bundle.folder)
+        described = describe_bundle(bundle.manifest)
+    proofs = [asdict(certificate) for certificate in certificates]
+    lines = [*_described(described), *(f"proved      {describe_certificate(c)}" for c in certificates)]
+    console.result({**described, "certificates": proofs}, lines)
+    return OK
+
+
+def diff(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup bundle diff`."""
+    places = places_of(arguments)
+    with verified(arguments.before, places) as before, verified(arguments.after, places) as after:
+        changes = diff_bundles(before.manifest, after.manifest)
+        digests = {"before": before.manifest.digest, "after": after.manifest.digest}
+    lines = [_change(change) for change in changes] or ["These are the same bundle."]
+    console.result({**digests, "changes": [asdict(change) for change in changes]}, lines)
+    return OK
+
+
+def notes(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup bundle notes`."""
+    places = places_of(arguments)
+    with verified(arguments.before, places) as before, verified(arguments.after, places) as after:
+        locks = ((before.folder / LOCK).read_text("utf-8"), (after.folder / LOCK).read_text("utf-8"))
+        text = release_notes(before.manifest, after.manifest, locks=locks)
+        digests = {"before": before.manifest.digest, "after": after.manifest.digest}
+    if arguments.output:
+        write_whole(Path(arguments.output), text)
+    lines = [f"Release notes: {arguments.output}"] if arguments.output else text.splitlines()
+    console.result({**digests, "markdown": text, "output": arguments.output}, lines)
+    return OK
+
+
+def _described(described: Mapping[str, Any]) -> Iterable[str]:
+    for name, value in described.items():
+        if isinstance(value, list):
+            yield f"{name:<12}{len(value)}"
+            yield from (f"{'':<12}{_short(entry)}" for entry in value)
+        elif isinstance(value, Mapping):
+            yield name
+            yield from (f"  {key:<18}{_short(entry)}" for key, entry in value.items())
+        else:
+            yield f"{name.replace('_', ' '):<12}{' ' if len(name) > 11 else ''}{_short(value)}"
+
+
+def _change(change: BundleChange) -> str:
+    if change.before is None:
+        return f"+ {change.what}: {_short(change.after)}"
+    if change.after is None:
+        return f"- {change.what}: {_short(change.before)}"
+    return f"  {change.what}: {_short(change.before)} -> {_short(change.after)}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."

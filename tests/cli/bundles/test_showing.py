@@ -1,0 +1,61 @@
+"""People see what is in a bundle, what changed, and read it as release notes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trueup.cli.main import main
+
+
+def test_show_tells_contents_and_certificate(project: Path, first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "show", first[:6], "--project", str(project), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["digest"], told["project"], told["features"]) == (
+        first,
+        "application-fraud",
+        ["amount (number)", "age (number)"],
+    )
+    assert [c["differing"] for c in told["certificates"]] == [0]
+
+    assert main(["bundle", "show", first[:6], "--project", str(project)]) == 0
+    assert "golden rows as in development" in capsys.readouterr().out
+
+
+def test_diff_tells_both_sides(project: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "diff", first, second, "--project", str(project), "--json"]) == 0
+    changes = {c["what"]: (c["before"], c["after"]) for c in json.loads(capsys.readouterr().out)["changes"]}
+    assert changes["table_version"] == ("applications@3", "applications@4")
+    assert changes["metrics.training_rows"] == (200, 250)
+
+    assert main(["bundle", "diff", first, first, "--project", str(project)]) == 0
+    assert "the same bundle" in capsys.readouterr().out
+
+
+def test_notes_are_markdown_on_the_screen_or_in_a_file(
+    project: Path, first: str, second: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "notes", first, second, "--project", str(project)]) == 0
+    shown = capsys.readouterr().out
+    assert "- Final outcomes trained on: 200 -> 250\n" in shown
+    assert "- payoff true positive: -30 -> -35\n" in shown
+
+    file = tmp_path / "notes.md"
+    assert main(["bundle", "notes", first, second, "--output", str(file), "--project", str(project)]) == 0
+    assert file.read_text() == shown
+
+
+@pytest.mark.parametrize("action", ["show", "diff", "notes", "export"])
+@pytest.mark.usefixtures("nothing_runs")
+def test_nothing_is_told_of_a_bundle_that_does_not_verify(
+    project: Path, first: str, second: str, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = project / ".trueup" / "lake" / "bundles" / first / "environment.lock"
+    lock.write_text(lock.read_text().replace("numpy==", "numpy ==", 1))
+    more = [second] if action in {"diff", "notes"} else []
+
+    assert main(["bundle", action, first, *more, "--project", str(project), "--json"]) == 1
+
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.files-differ"
