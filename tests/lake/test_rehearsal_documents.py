@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from trueup.lake.estimates import Contradiction, Estimate, Figures, FinalValue
 from trueup.lake.rehearsal_documents import NotARehearsal, parse_rehearsal
 from trueup.lake.rehearsals import (
     FeatureDrift,
@@ -31,7 +32,26 @@ STRATEGY = Strategy(
     capacity_filled=0.5,
     value_of_one_more_case=None,
     releases=(Release("2024-01-01", "never-1", "first", "start", value_gain_interval=(0.1, 0.2)),),
-    windows=(Window("2024-01-01", "2024-02-01", 40, 1.0, 10.0, auc=0.8),),
+    windows=(
+        Window(
+            "2024-01-01",
+            "2024-02-01",
+            40,
+            1.0,
+            10.0,
+            auc=0.8,
+            estimate=Estimate(
+                at="2024-02-01",
+                status="holds",
+                reason="no outcome has checked it yet",
+                expected=Figures(40, auc=0.7, value=9.0),
+                realised=Figures(40, auc=0.8, value=10.0),
+                at_end=FinalValue("2024-02-01", 0.5, 4.0, 9.0, (5.0, 13.0)),
+                now=FinalValue("2024-06-01", 1.0, 10.0, None, None),
+            ),
+        ),
+    ),
+    contradictions=(Contradiction("never-1", "2024-03-01", "2024-02-01", 29.0, 31, 0.1, 0.3, "of 31 cases"),),
     kpis=(KpiResult("caught", 0.5, ">= 0.4", met=True),),
     guards=(GuardResult("alarms", None, "<= 4", 0, "alert"),),
 )

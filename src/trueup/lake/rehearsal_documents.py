@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueup.lake.errors import LakeError
+from trueup.lake.estimates import Contradiction, Estimate, Figures, FinalValue
 from trueup.lake.rehearsals import (
     FeatureDrift,
     GuardResult,
@@ -55,11 +56,33 @@ def _strategy(fields: Mapping[str, Any]) -> Strategy:
             **fields,
             "value_interval": _pair(fields["value_interval"]),
             "releases": tuple(_release(r) for r in fields["releases"]),
-            "windows": tuple(Window(**w) for w in fields["windows"]),
+            "windows": tuple(_window(w) for w in fields["windows"]),
             "kpis": tuple(KpiResult(**k) for k in fields["kpis"]),
             "guards": tuple(GuardResult(**g) for g in fields["guards"]),
+            "contradictions": tuple(Contradiction(**c) for c in fields.get("contradictions", ())),
         }
     )
+
+
+def _window(fields: Mapping[str, Any]) -> Window:
+    estimate = fields.get("estimate")
+    return Window(**{**fields, "estimate": None if estimate is None else _estimate(estimate)})
+
+
+def _estimate(fields: Mapping[str, Any]) -> Estimate:
+    return Estimate(
+        **{
+            **fields,
+            "expected": Figures(**fields["expected"]),
+            "realised": Figures(**fields["realised"]),
+            "at_end": _final_value(fields["at_end"]),
+            "now": _final_value(fields["now"]),
+        }
+    )
+
+
+def _final_value(fields: Mapping[str, Any]) -> FinalValue:
+    return FinalValue(**{**fields, "interval": _pair(fields["interval"])})
 
 
 def _release(fields: Mapping[str, Any]) -> Release:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from trueup.lake.estimates import Contradiction, Estimate
+
 
 @dataclass(frozen=True)
 class Window:
@@ -32,6 +34,8 @@ class Window:
     cases_acted: int | None = None
     true_positives: int | None = None
     baseline_payoff: float | None = None
+    estimate: Estimate | None = None
+    """What could be said of it at its end, and what became of that; None where scores are no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Strategy:
     windows: tuple[Window, ...]
     kpis: tuple[KpiResult, ...] = ()
     guards: tuple[GuardResult, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+    """Models whose estimates final outcomes contradicted, in order."""
 
 
 @dataclass(frozen=True)

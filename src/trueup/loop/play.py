@@ -14,6 +14,7 @@ from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
 from trueup.loop.deciding import CANARY_SALT, PACE_DAYS, Log, decide
+from trueup.loop.estimating import REFERENCE_DAYS, reference_of_log, reference_of_test
 from trueup.loop.guarding import GuardWatch, watch_guards, ways_of
 from trueup.loop.retrain import Candidate, Refused, hides_outcomes, retrain, train_first
 from trueup.loop.stage import Bench
@@ -31,6 +32,7 @@ from trueup.loop.turn import (
     turn,
 )
 from trueup.loop.worth import DecisionWorth, PredictionWorth
+from trueup.measure.scorecounts import ScoreCounts
 from trueup.observe.ledger import TurnFacts, count_scores
 from trueup.release.rollout import Rollout, deciding_share
 
@@ -50,6 +52,10 @@ class Played:
     """Models trained after the first, released or refused."""
     guards: tuple[GuardWatch, ...] = ()
     alerts: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    """Names of the models that decided, or were about to, by their number in the log, from 1."""
+    references: dict[int, ScoreCounts] = field(default_factory=dict)
+    """Scores and outcomes that each model's estimates rest on, by its number in the log."""
 
 
 class Player:
@@ -91,6 +97,7 @@ class Player:
         first = train_first(self._bench, self._plan)
         name = f"{self._plan.name}-1"
         self._models[name] = first.model
+        self._keep_reference(name, first, as_of=start)
         live = replace(first.live, name=name)
         self._note(live.name, "first", "trained on what was final at the start", first)
         self._refresh_gains(name, before=start)
@@ -209,6 +216,7 @@ class Player:
             self._note(name, "refused", f"{action.reason}; {result.reason}", result.candidate)
             return state
         self._models[name] = result.model
+        self._keep_reference(name, result, as_of=state.as_of)
         live = replace(result.live, name=name)
         self._note(name, "retrained", f"{action.reason}; {result.reason}", result)
         for watch in self._played.guards:
@@ -217,6 +225,20 @@ class Player:
         if state.rollout.candidate is None:
             self._refresh_gains(name, before=state.as_of)
         return state
+
+    def _keep_reference(self, name: str, candidate: Candidate, *, as_of: int) -> None:
+        """Note the outcomes that the model's estimates will rest on: of its recipe's test, else of models before it."""
+        played, bench = self._played, self._bench
+        played.models.append(name)
+        if not isinstance(bench.worth, DecisionWorth):
+            return
+        if candidate.test is not None:
+            played.references[len(played.models)] = reference_of_test(bench, candidate.test)
+            return
+        first = int(np.searchsorted(bench.final_times, as_of - REFERENCE_DAYS * MICROSECONDS_PER_DAY))
+        finals = bench.finals[first : self._finals_seen]
+        before = played.references.get(len(played.models) - 1)
+        played.references[len(played.models)] = reference_of_log(bench, self._log, finals, before=before)
 
     def _roll_back(self, state: LoopState, action: RollBack) -> LoopState:
         state = rolled_back(state, self._rules)

@@ -48,6 +48,8 @@ class Candidate:
     release: Release
     """Its entry in the release history, name and kind still open."""
     reason: str = ""
+    test: LaterTest | None = None
+    """The cases its recipe was judged on; None when it was not."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def _with_promise(bench: Bench, candidate: Candidate, test: LaterTest | None) ->
         estimated_value_per_case=_estimated(bench, test),
         performance=performance,
     )
-    return replace(candidate, live=live)
+    return replace(candidate, live=live, test=test)
 
 
 def _estimated(bench: Bench, test: LaterTest) -> float | None:

@@ -16,6 +16,7 @@ from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.money import money_text
 from trueup.kernel.periods import Calendar, local_iso
 from trueup.lake.rehearsals import GuardResult, KpiResult, Strategy, Window
+from trueup.loop.estimating import Estimates, contradictions_of, estimate_window, look_back
 from trueup.loop.play import Played
 from trueup.loop.stage import Bench
 from trueup.loop.worth import DecisionWorth
@@ -45,6 +46,7 @@ def sum_up(bench: Bench, played: Played) -> Result:
     total = float(value.sum())
     cost = bench.project.charter.retraining_cost * played.retrainings
     cases = _cases(bench, played)
+    estimates = look_back(bench, played.log, names=played.models, references=played.references)
     strategy = Strategy(
         name=played.plan.name,
         description=played.plan.description,
@@ -57,12 +59,13 @@ def sum_up(bench: Bench, played: Played) -> Result:
         capacity_filled=cases.filled,
         value_of_one_more_case=cases.one_more,
         releases=tuple(played.releases),
-        windows=_windows(bench, played),
+        windows=_windows(bench, played, estimates),
         kpis=tuple(_kpi(bench, played, kpi, final) for kpi in bench.project.charter.kpis),
         guards=tuple(
             GuardResult(w.guard.name, finite_or_none(w.overall()), str(w.guard.limit), w.breaches, w.guard.breach)
             for w in played.guards
         ),
+        contradictions=contradictions_of(estimates) if estimates is not None else (),
     )
     return Result(strategy, weekly)
 
@@ -179,17 +182,18 @@ def _final_rows(bench: Bench) -> Rows:
     return np.sort(bench.finals[bench.final_times <= bench.history.data_end])
 
 
-def _windows(bench: Bench, played: Played) -> tuple[Window, ...]:
+def _windows(bench: Bench, played: Played, estimates: Estimates | None) -> tuple[Window, ...]:
     calendar = Calendar(bench.project.charter.timezone, bench.project.rehearsal.window)
     starts = calendar.starts_between(bench.stage.start, bench.stage.end)
     final = _final_rows(bench)
     edges = [bench.stage.start, *(int(s) for s in starts[1:-1]), bench.stage.end]
     return tuple(
-        _window(bench, played, first=first, last=last, final=final) for first, last in itertools.pairwise(edges)
+        _window(bench, played, estimates, first=first, last=last, final=final)
+        for first, last in itertools.pairwise(edges)
     )
 
 
-def _window(bench: Bench, played: Played, *, first: int, last: int, final: Rows) -> Window:
+def _window(bench: Bench, played: Played, estimates: Estimates | None, *, first: int, last: int, final: Rows) -> Window:
     timezone = bench.project.charter.timezone
     rows = bench.history.rows_between(first, last)
     inside = final[np.searchsorted(final, rows.start) : np.searchsorted(final, rows.stop)]
@@ -214,6 +218,7 @@ def _window(bench: Bench, played: Played, *, first: int, last: int, final: Rows)
         cases_acted=int(log.acted[rows].sum()) if binary else None,
         true_positives=int((acted & (outcome == 1.0)).sum()) if binary else None,
         baseline_payoff=_baseline_payoff(bench, inside),
+        estimate=estimate_window(estimates, rows, end=last, final=inside) if estimates is not None and count else None,
     )
 
 
