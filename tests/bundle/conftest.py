@@ -98,3 +98,39 @@ def trusted(signing_key: Path) -> list[Path]:
 def bundle(contents: BundleContents, signing_key: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleRef:
     """Return a packaged bundle that tests must leave as it is."""
     return package(contents, into=tmp_path_factory.mktemp("bundles"), signing_key=signing_key)
+
+
+@pytest.fixture(scope="session")
+def fast_contents(tmp_path_factory: pytest.TempPathFactory) -> BundleContents:
+    """Return the contents of a logistic regression on two numbers, which refuses missing ones."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+
+    chance = np.random.default_rng(0)
+    frame = pd.DataFrame({"amount": chance.normal(size=400), "age": chance.uniform(18, 90, 400)})
+    outcome = (frame["amount"] + frame["age"] / 40 > 1.5).astype(int)
+    path = tmp_path_factory.mktemp("regression") / "model.pickle"
+    path.write_bytes(pickle.dumps(LogisticRegression().fit(frame, outcome)))
+    features = (FeatureSpec("amount", "number"), FeatureSpec("age", "number"))
+    return BundleContents(
+        project="application-fraud",
+        task="binary",
+        model_version="2",
+        charter_version=3,
+        charter_digest="c" * 64,
+        table_version="7",
+        features=features,
+        model_path=path,
+        golden_requests=make_golden_requests(pa.Table.from_pandas(frame), features),
+        classes=("no", "yes"),
+        cutoff=0.4,
+    )
+
+
+@pytest.fixture(scope="session")
+def fast_bundle(
+    fast_contents: BundleContents, signing_key: Path, tmp_path_factory: pytest.TempPathFactory
+) -> BundleRef:
+    """Return a packaged bundle that answers without its model; tests must leave it as it is."""
+    return package(fast_contents, into=tmp_path_factory.mktemp("fast"), signing_key=signing_key)

@@ -75,7 +75,36 @@ def test_ten_thousand_columns_give_few_rows() -> None:
     features = [FeatureSpec(f"x{i}", "number") for i in range(10_000)]
     table = pa.table({f.name: [1.0] for f in features})
 
-    assert len(make_golden_requests(table, features)) == 1 + 50 + 7
+    assert len(make_golden_requests(table, features)) == 1 + 100 + 100 + 7
+
+
+def test_a_thousand_columns_still_give_two_thousand_real_rows() -> None:
+    features = [FeatureSpec(f"x{i}", "number") for i in range(1_000)]
+    table = pa.table({f.name: np.arange(2_500.0) for f in features})
+
+    assert len(make_golden_requests(table, features, edge=False)) == 2_000
+
+
+def test_every_feature_meets_every_edge_before_rows_run_out() -> None:
+    features = [FeatureSpec(f"x{i}", "number") for i in range(100)]
+    table = pa.table({f.name: [2.5, 3.5] for f in features})
+
+    rows = [json.loads(request) for request in make_golden_requests(table, features)]
+
+    for value in (None, 1.7976931348623157e308, 5e-324, 0.9999999999999999, -1.0):
+        assert all(any(row[f.name] == value for row in rows) for f in features)
+
+
+def test_several_features_are_at_an_edge_at_once() -> None:
+    features = [FeatureSpec("amount", "number"), FeatureSpec("code", "category", ("1", "2"))]
+    table = pa.table({"amount": [10.0, 20.0], "code": ["1", "2"]})
+
+    rows = [json.loads(request) for request in make_golden_requests(table, features)]
+
+    both = [row for row in rows if row["amount"] not in {10.0, 20.0} and row["code"] not in {"1", "2"}]
+    assert len(both) > 10
+    assert any(row["amount"] == 15.0 for row in rows)  # the middle, where a tree would cut
+    assert any(row["amount"] == math.nextafter(10.0, 11.0) for row in rows)
 
 
 def test_real_rows_are_spread_over_the_table() -> None:

@@ -221,8 +221,8 @@ def test_a_manifest_with_a_number_json_does_not_have_is_refused(bundle: BundleRe
 def test_a_manifest_of_a_later_format_says_which_one_is_read(bundle: BundleRef) -> None:
     content = (bundle.path / "manifest.json").read_bytes()
 
-    with pytest.raises(BadManifest, match="format 2, and this version of Trueup reads format 1"):
-        parse_manifest(content.replace(b'"format":1', b'"format":2'))
+    with pytest.raises(BadManifest, match="format 3, and this version of Trueup reads format 2"):
+        parse_manifest(content.replace(b'"format":2', b'"format":3'))
 
 
 def test_nothing_of_a_refused_bundle_was_executed(copied: Path, trusted: list[Path], tmp_path: Path) -> None:

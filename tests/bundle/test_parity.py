@@ -19,7 +19,7 @@ EQUAL = ParityCertificate(
 
 def test_a_certificate_reads_as_one_sentence() -> None:
     assert describe_certificate(EQUAL) == (
-        "Bundle ab12cd34ab12 gave all 2,046 golden rows as in development, largest difference 0 "
+        "Bundle ab12cd34ab12 (original) gave all 2,046 golden rows as in development, largest difference 0 "
         "(Linux x86_64, python 3.12.1, numpy 2.4.6)"
     )
 

@@ -99,11 +99,15 @@ def test_a_packaged_estimator_gives_the_same_bits(
     )
 
     reference = package(shipped, into=tmp_path / "bundles", signing_key=signing_key)
-    with open_bundle(reference.path, trusted_keys=trusted) as opened:
+    with open_bundle(reference.path, trusted_keys=trusted, original=True) as opened:
         scores = opened.score_table(table)
+    with open_bundle(reference.path, trusted_keys=trusted) as shipped_bundle:
+        shipped_scores = shipped_bundle.score_table(table)
 
     if task == "binary":
         expected = expected[:, 1]
     if task == "multiclass":
         expected = np.column_stack([expected, np.zeros(400)])
     assert np.array_equal(scores, expected)
+    assert shipped_bundle.predictor == "compiled"
+    assert np.abs(shipped_scores - expected).max() <= 1e-12

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trueup.bundle.latency import LatencyTable, Timing
 from trueup.bundle.parity import ParityCertificate
 from trueup.cli.init_command import write_starter
 from trueup.cli.main import main
@@ -88,8 +89,14 @@ def test_the_report_shows_the_parity_certificate_of_the_packaged_model(project: 
     file = open_workspace(project).for_loop().bundles / digest / certificate.path
     file.parent.mkdir(parents=True)
     file.write_bytes(certificate.content)
+    timing = Timing("compiled", True, True, 0.0, 21.5, 372.0, 60.0, 90.0)
+    table = LatencyTable(digest, {"system": "Linux"}, {"python": "3.12.1"}, 2046, (timing,))
+    (file.parent / Path(table.path).name).write_bytes(table.content)
+    open_workspace(project).for_loop().last_bundle.write_text(digest)
     assert main(["report", str(project), "--output", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "compiled: 22 microseconds a row" in page
+    assert "372 times as fast as the original" in page
     assert "gave all 2,046 golden rows as in development, largest difference 0" in page
 
 

@@ -86,6 +86,25 @@ def prepare_frame(table: pa.Table, features: Sequence[FeatureSpec]) -> pd.DataFr
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
 
 
+def prepare_matrix(table: pa.Table, features: Sequence[FeatureSpec]) -> NDArray[np.float64]:
+    """Return the numbers a compiled predictor takes, shape (rows, features): what its decoder makes of requests.
+
+    Raises
+    ------
+    FeatureMissing
+        When `table` has no such column, or its type cannot be read as the feature's kind.
+    """
+    matrix = np.empty((table.num_rows, len(features)))
+    for place, feature in enumerate(features):
+        column = _column(table, feature.name, feature.kind)
+        if feature.kind == "category":
+            codes = _codes(column, feature)
+            matrix[:, place] = np.where(codes < 0, np.nan, codes)
+        else:
+            matrix[:, place] = _PREPARE[feature.kind](column, feature)
+    return matrix
+
+
 def table_of_rows(rows: Sequence[Mapping[str, Any]], features: Sequence[FeatureSpec]) -> pa.Table:
     """Return request rows (parsed JSON objects) as a table that `prepare_frame` reads.
 
@@ -171,14 +190,20 @@ def _date(column: pa.Array, feature: FeatureSpec) -> NDArray[np.float64]:
 def _category(column: pa.Array, feature: FeatureSpec) -> pd.Categorical[Any]:
     import pandas as pd
 
+    return pd.Categorical.from_codes(
+        _codes(column, feature),
+        dtype=pd.CategoricalDtype(pd.Index(feature.categories, dtype=object), ordered=False),
+    )
+
+
+def _codes(column: pa.Array, feature: FeatureSpec) -> NDArray[np.int32]:
+    """Return the position of each value among the known categories, -1 where it is none."""
     place: dict[str | None, int] = {text: i for i, text in enumerate(feature.categories)}
     encoded = _storable(column).dictionary_encode()
     known = [place.get(category_text(value), -1) for value in encoded.dictionary.to_pylist()]
     codes = np.append(np.array(known, dtype=np.int32), np.int32(-1))
     positions = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    return pd.Categorical.from_codes(
-        codes[positions], dtype=pd.CategoricalDtype(pd.Index(feature.categories, dtype=object), ordered=False)
-    )
+    return np.asarray(codes[positions], dtype=np.int32)
 
 
 def _text(column: pa.Array, feature: FeatureSpec) -> NDArray[np.object_]:

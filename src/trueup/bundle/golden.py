@@ -6,8 +6,10 @@ import datetime as dt
 import decimal
 import json
 import math
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count as count_up
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_REAL_ROWS = 2_000
-MOST_EDGE_ROWS = 500
-MOST_VALUES = 1_000_000
-"""Values in all golden rows together, so that a table of 10,000 columns does not make a bundle of a gigabyte."""
+MOST_EDGE_ROWS = 1_000
+MOST_MIXED_ROWS = 400
+MOST_VALUES = 4_000_000
+"""Values in real and in edge rows, each a half of it: 1,000 columns still give 2,000 real rows, 10,000 columns 200."""
+Output = tuple[float, ...] | None
+"""A model's answer to one request: one number, or one for each class; None where it refuses the row."""
 LARGEST = 1.7976931348623157e308
 SMALLEST = 5e-324
 JUST_BELOW_ONE = 1 - 2**-53
@@ -63,16 +68,21 @@ class Replay:
 def make_golden_requests(table: pa.Table, features: Sequence[FeatureSpec], *, edge: bool = True) -> tuple[str, ...]:
     """Return requests from rows of `table`, evenly spaced, followed by the rows at which converters are known to fail.
 
-    Edge rows change one feature at a time (as many features as 500 rows allow), then all at once: missing, unknown
-    category, fractional or negative code, huge, tiny, ``1 - 2**-53``. Wide tables give fewer rows, at least 20.
+    Edge rows change one feature of a real row at a time (as many as 1,000 rows allow, each kind of value for all
+    features first), then several at once, then all: missing, unknown category, fractional or negative code, huge, tiny,
+    ``1 - 2**-53``, the neighbours of a real number and the middle of two. Wide tables give fewer rows, at least 20.
     """
     most = max(20, MOST_VALUES // max(1, len(features)) // 2)
     count = min(table.num_rows, MOST_REAL_ROWS, most)
     places = np.linspace(0, table.num_rows - 1, count).astype(np.int64) if count else np.array([], np.int64)
     rows = _json_rows(table.take(places), features)
-    base = rows[0] if rows else dict.fromkeys(f.name for f in features)
-    edges = [*_single_edges(base, features, most=min(MOST_EDGE_ROWS, most)), *_joint_edges(features)] if edge else []
-    return tuple(canonical_json(row) for row in [*rows, *edges])
+    bases = rows or [dict.fromkeys(f.name for f in features)]
+    if edge:
+        half = max(10, most // 2)
+        singles = islice(_single_edges(bases, features), min(MOST_EDGE_ROWS, half))
+        mixed = islice(mixed_edges(bases, features), min(MOST_MIXED_ROWS, half))
+        rows = [*rows, *singles, *mixed, *_joint_edges(features)]
+    return tuple(canonical_json(row) for row in rows)
 
 
 def golden_lines(rows: Sequence[GoldenRow]) -> bytes:
@@ -127,13 +137,22 @@ def compare_outputs(
 
 
 def refuse_differences(replay: Replay, *, digest: str) -> None:
-    """Raise when a replay found any difference.
+    """Raise when a replay found a difference, or a decision that moved.
 
     Raises
     ------
     GoldenRowsDiffer
         Says how many of how many rows, and the largest difference.
     """
+    if not replay.differing and replay.decisions_differ:
+        decisions = f"{replay.decisions_differ} decision{'s' * (replay.decisions_differ > 1)}"
+        raise GoldenRowsDiffer(
+            f"bundle {digest[:12]} is refused: {decisions} of {replay.rows} golden rows would be another here, "
+            f"although no score differs by more than {replay.largest_difference:.3g}; train and package it again here",
+            digest=digest,
+            rows=replay.rows,
+            decisions_differ=replay.decisions_differ,
+        )
     if replay.differing:
         raise GoldenRowsDiffer(
             f"bundle {digest[:12]} is refused: {replay.differing} of {replay.rows} golden rows do not reproduce here, "
@@ -176,9 +195,40 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _single_edges(base: dict[str, Any], features: Sequence[FeatureSpec], *, most: int) -> list[dict[str, Any]]:
-    changes = ((f.name, value) for f in features for value in _EDGES[f.kind])
-    return [{**base, name: value} for name, value in islice(changes, most)]
+def mixed_edges(bases: Sequence[Mapping[str, Any]], features: Sequence[FeatureSpec]) -> Iterator[dict[str, Any]]:
+    """Yield rows without end in which about a third of the features are changed, the same ones each time.
+
+    Every second row keeps to known values, so that a model which refuses missing ones is tried too.
+    """
+    chance = random.Random(0)  # noqa: S311 - the same rows each time are wanted
+    for turn in count_up():
+        row = dict(bases[turn % len(bases)])
+        for feature in features:
+            if chance.random() < 1 / 3:
+                other = chance.choice(bases)[feature.name]
+                row[feature.name] = _mixed_value(chance, feature, row[feature.name], other, known=turn % 2 == 0)
+        yield row
+
+
+def _mixed_value(chance: random.Random, feature: FeatureSpec, value: Any, other: Any, *, known: bool) -> Any:
+    """Return another row's value, a neighbour of this one, the middle of both, or an edge."""
+    choices: list[Any] = [other, other]
+    if feature.kind == "number" and isinstance(value, int | float) and isinstance(other, int | float):
+        near = [math.nextafter(float(value), side) for side in (math.inf, -math.inf)]
+        choices += [x for x in (*near, float(value) / 2 + float(other) / 2) if math.isfinite(x)]
+    choices += [c for c in feature.categories[:50] if known]
+    return chance.choice(choices if known else [*choices, *_EDGES[feature.kind]])
+
+
+def _single_edges(bases: Sequence[Mapping[str, Any]], features: Sequence[FeatureSpec]) -> Iterator[dict[str, Any]]:
+    changes = (
+        (f.name, _EDGES[f.kind][turn])
+        for turn in range(max((len(values) for values in _EDGES.values()), default=0))
+        for f in features
+        if turn < len(_EDGES[f.kind])
+    )
+    for place, (name, value) in enumerate(changes):
+        yield {**bases[place % len(bases)], name: value}
 
 
 def _joint_edges(features: Sequence[FeatureSpec]) -> Iterator[dict[str, Any]]:

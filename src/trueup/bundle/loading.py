@@ -10,16 +10,30 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.bundle.environment import EnvironmentDifference, compare_environment
+from trueup.bundle.environment import EnvironmentDifference, compare_environment, lock_environment
 from trueup.bundle.errors import BadManifest, FilesDiffer
-from trueup.bundle.golden import Replay, compare_outputs, parse_golden, refuse_differences
-from trueup.bundle.layout import EVIDENCE_FOLDER, GOLDEN, LOCK, MANIFEST, SIGNATURE, is_evidence_path
+from trueup.bundle.fast_answers import FastAnswers
+from trueup.bundle.golden import GoldenRow, Output, Replay, compare_outputs, parse_golden, refuse_differences
+from trueup.bundle.layout import (
+    EVIDENCE_FOLDER,
+    GOLDEN,
+    LOCK,
+    MANIFEST,
+    PLAN,
+    PREDICTOR_FOLDER,
+    SIGNATURE,
+    is_evidence_path,
+)
 from trueup.bundle.manifest import Manifest, parse_manifest
+from trueup.bundle.parity import ParityCertificate, certify
+from trueup.bundle.predictors.opening import open_compiled
+from trueup.bundle.predictors.predictor import parse_plan
+from trueup.bundle.proof import refuse_apart, replay_predictor
 from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.signing import verify_signature
 from trueup.kernel.digests import canonical_json
@@ -76,16 +90,31 @@ def verify_bundle(
     return manifest
 
 
+class Answering(Protocol):
+    """What answers for a bundle: a predictor in this process, or a process that holds the model."""
+
+    def score_requests(self, requests: Sequence[str]) -> list[Output]:
+        """Return one output for each request; None where the row is refused."""
+
+    def score_table(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return scores, shape (n,), for several classes (n, n_classes)."""
+
+    def close(self) -> None:
+        """End what needs an end."""
+
+
 @dataclass(frozen=True)
 class LoadedBundle:
-    """A verified bundle whose golden rows were reproduced here, ready to score in a process of its own."""
+    """A verified bundle whose golden rows were reproduced here, ready to score."""
 
     path: Path
     manifest: Manifest
     replay: Replay
     environment_differences: tuple[EnvironmentDifference, ...]
     """Distributions that are not here as they were in development; empty where all are."""
-    process: ModelProcess
+    predictor: str
+    """What answers: compiled, onnx, hybrid or original."""
+    answering: Answering
 
     def __enter__(self) -> Self:
         return self
@@ -95,36 +124,76 @@ class LoadedBundle:
     ) -> None:
         self.close()
 
-    def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, ...] | None]:
+    def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[Output]:
         """Return one output for each row (a parsed request); None where the model refuses the row."""
-        return self.process.score_requests([canonical_json(row) for row in rows])
+        return self.answering.score_requests([canonical_json(row) for row in rows])
 
     def score_table(self, table: pa.Table) -> NDArray[np.float64]:
-        """Return scores, shape (n,), for several classes (n, n_classes)."""
-        return self.process.score_table(table)
+        """Return scores, shape (n,), for several classes (n, n_classes).
+
+        A compiled predictor gives NaN for a row that the model refuses; the original raises `ModelFailed` for all.
+        """
+        return self.answering.score_table(table)
+
+    def certificate(self) -> ParityCertificate:
+        """Return what the replay found here, in this environment; whoever loads may keep it as evidence."""
+        exact = self.predictor == "original"
+        return certify(
+            self.replay,
+            bundle=self.manifest.digest,
+            lock=lock_environment(),
+            predictor=self.predictor,
+            tolerance=0.0 if exact else self.manifest.predictor.tolerance,
+        )
 
     def close(self) -> None:
-        """End the model's process."""
-        self.process.close()
+        """End the model's process, where there is one."""
+        self.answering.close()
 
 
 def open_bundle(
-    path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
+    path: Path,
+    *,
+    trusted_keys: Sequence[Path],
+    digest: str | None = None,
+    today: date | None = None,
+    original: bool = False,
 ) -> LoadedBundle:
-    """Return a bundle that was verified, then opened in a separate process, then replayed.
+    """Return a bundle that was verified, then opened, then replayed.
+
+    A compiled predictor is opened in this process, without opening the pickle; where the model itself is needed, a
+    separate process holds it.
+
+    Parameters
+    ----------
+    path, trusted_keys, digest, today
+        As `verify_bundle` takes them.
+    original : bool
+        Whether to answer with the original model, whatever the bundle ships.
 
     Raises
     ------
     BundleRefused
         What `verify_bundle` raises; nothing was executed.
     GoldenRowsDiffer
-        A golden row does not give here, to the last bit, what it gave in development.
+        A golden row does not give here what it gave in development: within the manifest's tolerance for a compiled
+        predictor, to the last bit for the original.
+    LibraryMissing
+        The predictor is computed with a library that is not here; the message says what to install.
     ModelFailed
         The model cannot be opened; the message names the distributions that differ.
     """
     manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
-    golden = parse_golden(_read_checked(path, GOLDEN, manifest))
-    differences = compare_environment(_read_checked(path, LOCK, manifest).decode())
+    golden = parse_golden(read_checked(path, GOLDEN, manifest))
+    differences = compare_environment(read_checked(path, LOCK, manifest).decode())
+    if manifest.predictor.needs_model or original:
+        answering, replay = _open_original(path, manifest, golden)
+        return LoadedBundle(path, manifest, replay, differences, "original", answering)
+    fast, replay = _open_fast(path, manifest, golden)
+    return LoadedBundle(path, manifest, replay, differences, manifest.predictor.kind, fast)
+
+
+def _open_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[ModelProcess, Replay]:
     process = ModelProcess(
         path,
         files=manifest.files,
@@ -133,12 +202,26 @@ def open_bundle(
         n_classes=len(manifest.classes) or 2,
     )
     try:
-        replay = compare_outputs(golden, process.score_requests([row.request for row in golden]))
+        outputs = process.score_requests([row.request for row in golden])
+        replay = compare_outputs(golden, outputs, cutoff=manifest.predictor.cutoff)
         refuse_differences(replay, digest=manifest.digest)
     except BaseException:
         process.close()
         raise
-    return LoadedBundle(path, manifest, replay, differences, process)
+    return process, replay
+
+
+def _open_fast(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[FastAnswers, Replay]:
+    prefix = f"{PREDICTOR_FOLDER}/"
+    names = [name.removeprefix(prefix) for name in manifest.files if name.startswith(prefix) and name != PLAN]
+    files = {name: read_checked(path, f"{prefix}{name}", manifest) for name in names}
+    document = parse_plan(read_checked(path, PLAN, manifest))
+    predictor = open_compiled(document, files, features=manifest.features)
+    served = manifest.predictor
+    replay, apart = replay_predictor(predictor, golden, cutoff=served.cutoff, tolerance=served.tolerance)
+    refuse_differences(replay, digest=manifest.digest)
+    refuse_apart(apart, rows=replay.rows, digest=manifest.digest)
+    return FastAnswers(predictor, manifest.features), replay
 
 
 def _list_files(folder: Path) -> set[str]:
@@ -206,7 +289,14 @@ def _compare_digest(folder: Path, name: str, expected: str) -> None:
         )
 
 
-def _read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
+    """Return the bytes of a file of a verified bundle, which must still have the digest of its manifest.
+
+    Raises
+    ------
+    FilesDiffer
+        When it was changed since.
+    """
     content = (folder / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.files[name]:
         raise FilesDiffer(f"bundle {folder.name[:12]} is refused: {name!r} changed while it was opened", path=name)

@@ -13,10 +13,11 @@ from typing import Any
 
 from trueup.bundle.errors import BadManifest
 from trueup.bundle.features import BadFeatures, FeatureSpec, features_document, parse_features
-from trueup.bundle.layout import REQUIRED, is_content_path
+from trueup.bundle.layout import PLAN, REQUIRED, is_content_path
+from trueup.bundle.served import Served, parse_served
 from trueup.kernel.digests import canonical_json, digest_of_bytes
 
-FORMAT = 1
+FORMAT = 2
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "project": str,
@@ -32,6 +33,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "metrics": dict,
     "recipe": dict,
     "recipe_digest": str,
+    "predictor": dict,
     "lock_digest": str,
     "files": dict,
     "format": int,
@@ -59,6 +61,7 @@ class Manifest:
     metrics: Mapping[str, Any]
     recipe: Mapping[str, Any]
     recipe_digest: str
+    predictor: Served
     lock_digest: str
     files: Mapping[str, str]
     """SHA-256 of every content file by its path; not of the manifest, the signature and the evidence."""
@@ -92,7 +95,11 @@ def parse_manifest(content: bytes) -> Manifest:
         features = parse_features(document["features"])
     except BadFeatures as error:
         raise BadManifest(f"the manifest is refused: {error.message}") from error
-    manifest = Manifest(**{**document, "features": features, "classes": tuple(document["classes"])})
+    served = parse_served(document["predictor"])
+    if served.plan_needed != (PLAN in document["files"]):
+        raise BadManifest(f'the manifest is refused: its predictor "{served.kind}" does not go with its files')
+    named = {"features": features, "classes": tuple(document["classes"]), "predictor": served}
+    manifest = Manifest(**{**document, **named})
     if not _is_canonical(manifest, content):
         raise BadManifest("the manifest is refused: it is not in canonical form, so it was not written by a packaging")
     return manifest

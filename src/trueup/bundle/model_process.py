@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import sys
+import time
 import warnings
-from collections.abc import Callable
 from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trueup.bundle.class_scores import model_scores
+from trueup.bundle.compiling.offers import make_offers
 from trueup.bundle.errors import FilesDiffer, ModelFailed, NoSandbox
 from trueup.bundle.features import FeatureSpec, parse_features
 from trueup.bundle.frames import prepare_frame, table_of_rows
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FILE
+from trueup.bundle.offering import offers_message
 from trueup.bundle.pickles import OwnCode, load_pickle
+from trueup.bundle.proof import median_us, peak_memory_mb
 from trueup.bundle.sandbox import Limits, SandboxLevel, allow_cpu_time, enter_sandbox
 from trueup.bundle.wire import receive, send
 from trueup.kernel.errors import TrueupError
@@ -59,6 +62,25 @@ class Scorer:
         refused: list[int] = []
         self._score_or_refuse(table, 0, len(rows), scores, refused)
         return _answer(scores[:, 0] if self._width == 1 else scores, refused=refused)
+
+    def make_offers(self) -> tuple[dict[str, Any], bytes]:
+        """Answer with every fast way of answering that can be made of the model."""
+        return offers_message(make_offers(self._model, self._features, task=self._task, n_classes=self._n_classes))
+
+    def measure(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer with how long the model itself takes for one request (a JSON line)."""
+        ready = time.process_time()
+        microseconds = median_us(self.score_or_none, body.split(b"\n"))
+        return {"us_per_row": microseconds, "memory_mb": peak_memory_mb(), "start_ms": ready * 1e3}, b""
+
+    def score_or_none(self, request: bytes) -> Scores | None:
+        """Return the score of one request, None where the model refuses it."""
+        try:
+            return self._score(table_of_rows([json.loads(request)], self._features))
+        except TrueupError:
+            raise
+        except Exception:  # noqa: BLE001 - the model is foreign code; a refusal takes its time too
+            return None
 
     @property
     def _width(self) -> int:
@@ -114,15 +136,28 @@ def main() -> None:
                 send(answers, {"sandbox": level.facts()})
             else:
                 allow_cpu_time(limits.cpu_seconds)
-                send(answers, *_operation(scorer, head["op"])(body))
+                send(answers, *_answered(_needed(scorer), head, body))
         except Exception as error:  # noqa: BLE001 - process boundary: every failure is told to the caller
             send(answers, {"error": _error(error)})
 
 
-def _operation(scorer: Scorer | None, name: str) -> Callable[[bytes], tuple[dict[str, Any], bytes]]:
+def _needed(scorer: Scorer | None) -> Scorer:
     if scorer is None:
         raise ModelFailed("the model's process was asked for scores before it had a model")
-    return {"table": scorer.score_table, "requests": scorer.score_requests}[name]
+    return scorer
+
+
+def _answered(scorer: Scorer, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    match head["op"]:
+        case "table":
+            return scorer.score_table(body)
+        case "requests":
+            return scorer.score_requests(body)
+        case "offers":
+            return scorer.make_offers()
+        case "measure":
+            return scorer.measure(body)
+    raise ModelFailed(f"the model's process was asked for {head['op']!r}, which it cannot do")
 
 
 def _open(head: dict[str, Any]) -> Scorer:

@@ -1,25 +1,39 @@
-"""How does a trained model become a bundle? Written aside, proved, signed, forced to disk, renamed."""
+"""How does a trained model become a bundle? Written aside, compiled and proved, signed, forced to disk, renamed."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from trueup.bundle.candidates import Candidate, Offer, choose_candidate
 from trueup.bundle.environment import imported_modules, lock_environment
 from trueup.bundle.errors import BundleError, BundleRefused
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refuse_differences
-from trueup.bundle.layout import CODE_FOLDER, GOLDEN, LOCK, MANIFEST, REFERENCE_FOLDER, is_safe_path
+from trueup.bundle.latency import tabulate
+from trueup.bundle.layout import (
+    CODE_FOLDER,
+    GOLDEN,
+    LOCK,
+    MANIFEST,
+    PLAN,
+    PREDICTOR_FOLDER,
+    REFERENCE_FOLDER,
+    is_safe_path,
+)
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import Manifest
 from trueup.bundle.mlflow_folder import MlflowContents, mlflow_files
 from trueup.bundle.parity import certify
+from trueup.bundle.proof import TOLERANCE, Proof
+from trueup.bundle.proving import prove_apart
 from trueup.bundle.publishing import partial_folder, publish_folder, write_file
 from trueup.bundle.scoring import ModelProcess
+from trueup.bundle.served import KINDS, Served
 from trueup.bundle.signing import public_key_path, sign_folder
 from trueup.kernel.digests import canonical_json, digest_of_bytes
 
@@ -70,10 +84,12 @@ class BundleRef:
 def package(contents: BundleContents, *, into: Path, signing_key: Path, today: date | None = None) -> BundleRef:
     """Write a signed bundle below `into`, in a folder named by its digest.
 
-    Two fresh processes open the model: the first records the outputs of the golden rows, the second must reproduce them
-    to the last bit and gives the parity certificate. Killed at any moment, nothing half-made is published. The same
-    contents in the same environment give the same digest, as long as the pickle has the same bytes. A bundle of the
-    same digest that is already there stays when it is intact and signed by the same key, else it is replaced.
+    Two fresh processes open the model: the first records the outputs of the golden rows and makes fast predictors of
+    the model, the second must reproduce the outputs to the last bit. Each fast predictor is tried in a process of its
+    own; `candidates.choose_candidate` says which ships. Killed at any moment, nothing half-made is published. The same
+    contents in the same environment give the same digest, as long as the pickle has the same bytes and no measurement
+    is near twice another. A bundle of the same digest that is already there stays when it is intact and signed by the
+    same key, else it is replaced.
 
     Parameters
     ----------
@@ -102,10 +118,15 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
         for path, content in files.items():
             write_file(work, path, content)
         digests = {path: digest_of_bytes(content) for path, content in files.items()}
-        golden = _record_golden(work, digests, contents)
+        golden, offers = _record(work, digests, contents)
         digests[GOLDEN] = digest_of_bytes(golden_lines(golden))
         write_file(work, GOLDEN, golden_lines(golden))
-        manifest = _manifest(contents, digests)
+        candidates = _tried(work, digests, contents, golden=golden, offers=offers)
+        shipped = choose_candidate(candidates)
+        for path, content in _predictor_files(shipped).items():
+            write_file(work, path, content)
+            digests[path] = digest_of_bytes(content)
+        manifest = _manifest(contents, digests, shipped)
         write_file(work, MANIFEST, manifest.content)
         final = into / manifest.digest
         if _is_intact(final, signing_key, today):
@@ -113,7 +134,7 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
         # signed under its own name, which the signature's subject repeats
         named = work.rename(work.with_name(manifest.digest))
         sign_folder(named, signing_key=signing_key, today=today)
-        _certify(named, manifest, golden, contents, files[LOCK].decode())
+        _write_evidence(named, manifest, candidates, shipped=shipped, lock=files[LOCK].decode())
         publish_folder(named, final)
     return BundleRef(manifest.digest, final)
 
@@ -160,27 +181,60 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
     return files
 
 
-def _record_golden(work: Path, digests: Mapping[str, str], contents: BundleContents) -> tuple[GoldenRow, ...]:
+def _record(
+    work: Path, digests: Mapping[str, str], contents: BundleContents
+) -> tuple[tuple[GoldenRow, ...], tuple[Offer, ...]]:
+    """Return what the model answers to the golden requests, and the fast ways of answering that it offers."""
     with _model_process(work, digests, contents) as process:
         outputs = process.score_requests(contents.golden_requests)
-    if not outputs or all(output is None for output in outputs):
-        raise BundleError(
-            f"the model scored none of the {len(outputs)} golden rows, so nothing can be proved about it; give rows of "
-            "the table it was trained on, and see that the pipeline accepts missing values",
-            rows=len(outputs),
-        )
-    return tuple(GoldenRow(r, output) for r, output in zip(contents.golden_requests, outputs, strict=True))
+        if not outputs or all(output is None for output in outputs):
+            raise BundleError(
+                f"the model scored none of the {len(outputs)} golden rows, so nothing can be proved about it; give "
+                "rows of the table it was trained on, and see that the pipeline accepts missing values",
+                rows=len(outputs),
+            )
+        offers = process.make_offers()
+    golden = tuple(GoldenRow(r, output) for r, output in zip(contents.golden_requests, outputs, strict=True))
+    return golden, offers
 
 
-def _certify(
-    folder: Path, manifest: Manifest, golden: tuple[GoldenRow, ...], contents: BundleContents, lock: str
+def _tried(
+    work: Path,
+    digests: Mapping[str, str],
+    contents: BundleContents,
+    *,
+    golden: tuple[GoldenRow, ...],
+    offers: Sequence[Offer],
+) -> tuple[Candidate, ...]:
+    """Return the candidates in order of preference: fast ways, each tried in a fresh process, then the original."""
+    tried = {}
+    with _model_process(work, digests, contents) as process:
+        replay = compare_outputs(golden, process.score_requests(contents.golden_requests), cutoff=contents.cutoff)
+        refuse_differences(replay, digest=contents.model_version)
+        cost = process.measure(contents.golden_requests)
+        tried["original"] = Candidate(Offer("original"), Proof(replay, 0, cost))
+    for offer in offers:
+        tried[offer.kind] = prove_apart(offer, golden, features=contents.features, cutoff=contents.cutoff)
+    return tuple(tried[kind] for kind in KINDS if kind in tried)
+
+
+def _predictor_files(shipped: Candidate) -> dict[str, bytes]:
+    if shipped.offer.plan is None:
+        return {}
+    files = {f"{PREDICTOR_FOLDER}/{name}": content for name, content in shipped.offer.files.items()}
+    return {PLAN: shipped.offer.plan_content, **files}
+
+
+def _write_evidence(
+    folder: Path, manifest: Manifest, candidates: Sequence[Candidate], *, shipped: Candidate, lock: str
 ) -> None:
-    with _model_process(folder, manifest.files, contents) as process:
-        outputs = process.score_requests([row.request for row in golden])
-    replay = compare_outputs(golden, outputs, cutoff=contents.cutoff)
-    refuse_differences(replay, digest=manifest.digest)
-    certificate = certify(replay, bundle=manifest.digest, lock=lock)
+    if shipped.proof is None:
+        raise ValueError("only a proven candidate ships")
+    replay, served = shipped.proof.replay, manifest.predictor
+    certificate = certify(replay, bundle=manifest.digest, lock=lock, predictor=served.kind, tolerance=served.tolerance)
+    table = tabulate(candidates, shipped, bundle=manifest.digest, lock=lock, rows=replay.rows)
     write_file(folder, certificate.path, certificate.content)
+    write_file(folder, table.path, table.content)
 
 
 def _model_process(folder: Path, digests: Mapping[str, str], contents: BundleContents) -> ModelProcess:
@@ -189,10 +243,17 @@ def _model_process(folder: Path, digests: Mapping[str, str], contents: BundleCon
     )
 
 
-def _manifest(contents: BundleContents, digests: Mapping[str, str]) -> Manifest:
+def _manifest(contents: BundleContents, digests: Mapping[str, str], shipped: Candidate) -> Manifest:
     shared = {f.name for f in dataclasses.fields(Manifest)} & {f.name for f in dataclasses.fields(BundleContents)}
     values = {name: getattr(contents, name) for name in shared}
-    return Manifest(**values, lock_digest=digests[LOCK], files=digests)
+    offer = shipped.offer
+    served = Served(
+        offer.kind,
+        tolerance=0.0 if offer.plan is None else TOLERANCE,
+        cutoff=None if contents.cutoff is None else float(contents.cutoff),
+        slow_parts=offer.slow_parts,
+    )
+    return Manifest(**values, predictor=served, lock_digest=digests[LOCK], files=digests)
 
 
 def _is_intact(folder: Path, signing_key: Path, today: date | None) -> bool:

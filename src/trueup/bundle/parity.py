@@ -13,7 +13,7 @@ from trueup.bundle.golden import Replay
 from trueup.bundle.layout import EVIDENCE_FOLDER
 from trueup.kernel.digests import canonical_json, digest_of, finite_or_none
 
-_NAMED = ("numpy", "pandas", "scikit-learn", "lightgbm", "pyarrow")
+_NAMED = ("numpy", "pandas", "scikit-learn", "lightgbm", "xgboost-cpu", "onnxruntime", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class ParityCertificate:
     """None where it is infinite."""
     decisions_differ: int | None
     """None where the bundle has no cut-off to compare at."""
+    predictor: str = "original"
+    """What answered: compiled, onnx, hybrid or original."""
+    tolerance: float = 0.0
+    """Difference a row may have, relative where the recorded number is above 1; 0: the last bit counts."""
 
     @property
     def path(self) -> str:
@@ -44,18 +48,27 @@ class ParityCertificate:
         return canonical_json(asdict(self)).encode()
 
 
-def certify(replay: Replay, *, bundle: str, lock: str) -> ParityCertificate:
+def certify(
+    replay: Replay, *, bundle: str, lock: str, predictor: str = "original", tolerance: float = 0.0
+) -> ParityCertificate:
     """Return the certificate of a replay that ran on this machine, in the environment of `lock`."""
-    versions = locked_versions(lock)
     return ParityCertificate(
         bundle=bundle,
         machine=this_machine(),
-        versions={name: versions[name] for name in ("python", *_NAMED) if name in versions},
+        versions=named_versions(lock),
         rows=replay.rows,
         differing=replay.differing,
         largest_difference=finite_or_none(replay.largest_difference),
         decisions_differ=replay.decisions_differ,
+        predictor=predictor,
+        tolerance=tolerance,
     )
+
+
+def named_versions(lock: str) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that compute, from an ``environment.lock``."""
+    versions = locked_versions(lock)
+    return {name: versions[name] for name in ("python", *_NAMED) if name in versions}
 
 
 def this_machine() -> dict[str, str]:
@@ -90,8 +103,8 @@ def describe_certificate(certificate: ParityCertificate) -> str:
     where = " ".join(certificate.machine.get(name, "") for name in ("system", "machine")).strip()
     versions = ", ".join(f"{name} {version}" for name, version in certificate.versions.items())
     return (
-        f"Bundle {certificate.bundle[:12]} gave {all_of}{certificate.rows:,} golden rows as in development, "
-        f"largest difference {largest}{decisions} ({where}, {versions})"
+        f"Bundle {certificate.bundle[:12]} ({certificate.predictor}) gave {all_of}{certificate.rows:,} golden rows as "
+        f"in development, largest difference {largest}{decisions} ({where}, {versions})"
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.bundle.candidates import Offer
 from trueup.bundle.errors import (
     BundleError,
     FeatureMissing,
@@ -30,6 +31,8 @@ from trueup.bundle.errors import (
 from trueup.bundle.features import FeatureSpec, features_document
 from trueup.bundle.golden import outputs_of
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
+from trueup.bundle.offering import offers_from
+from trueup.bundle.proof import Cost
 from trueup.bundle.sandbox import Limits, SandboxLevel
 from trueup.bundle.wire import receive, send
 
@@ -41,6 +44,12 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_
 _GRACE_SECONDS = 5.0
 _LIMITS = Limits()
 _KINDS = (RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed, PickleRefused, NoSandbox)
+
+
+def child_environment() -> dict[str, str]:
+    """Return the variables that a process which computes scores is given: one thread, no secrets, no chance."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return inherited | dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
 
 
 class ModelProcess:
@@ -89,9 +98,8 @@ class ModelProcess:
         self._limits = limits
         self._late = False
         self._shape_of_none = (0, n_classes) if task == "multiclass" else (0,)
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._scratch = tempfile.mkdtemp(prefix="trueup-model-")
-        environment |= dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", "TMPDIR": self._scratch}
+        environment = child_environment() | {"TMPDIR": self._scratch}
         with tempfile.TemporaryFile() as log:
             self._child = subprocess.Popen(
                 # -P: nothing is imported from the current folder
@@ -159,6 +167,14 @@ class ModelProcess:
             writer.write_table(table)
         head, body = self._ask({"op": "table"}, sink.getvalue().to_pybytes())
         return _scores(head, body)
+
+    def make_offers(self) -> tuple[Offer, ...]:
+        """Return every fast way of answering that the process can make of its model, none of them proven."""
+        return offers_from(*self._ask({"op": "offers"}))
+
+    def measure(self, requests: Sequence[str]) -> Cost:
+        """Return what the original takes there for one request at a time."""
+        return Cost(**self._ask({"op": "measure"}, "\n".join(requests).encode())[0])
 
     def close(self) -> None:
         """End the process. May be called twice."""

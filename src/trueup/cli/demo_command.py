@@ -17,10 +17,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.align.project_file import read_project
     from trueup.cli.charter_words import describe_project
     from trueup.cli.ingest_command import ingest_project
+    from trueup.cli.packaging_words import describe_packaged
     from trueup.cli.rehearsal_words import describe_rehearsal
     from trueup.cli.rehearse_command import rehearse_and_keep
     from trueup.cli.train_command import describe_training, train_project
     from trueup.data.ingest import describe
+    from trueup.loop.packaging import evidence_of
 
     folder = Path(arguments.folder)
     prepare_folder(folder)
@@ -37,7 +39,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.note(f"    {line}")
     console.note("3/5 Train: choose a model by what it earns with 4 reviews a day, and package it")
     trained = train_project(project, workspace, console)
-    for line in describe_training(trained, project.charter.currency):
+    packaged = evidence_of(trained.bundle)
+    for line in [*describe_training(trained, project.charter.currency), *describe_packaged(packaged)]:
         console.note(f"    {line}")
     console.note("4/5 Rehearse 2024: decide, wait for outcomes, retrain, for several strategies")
     rehearsal = rehearse_and_keep(project, workspace, console, workers=arguments.workers)

@@ -61,13 +61,22 @@ def write_report(path: Path, rehearsal: Rehearsal, charter: Charter, *, workspac
 
 
 def _parity_note(workspace: Workspace) -> dict[str, str]:
-    """Return what the newest bundle's newest parity certificate says, for the report's last part."""
-    from trueup.bundle.parity import describe_certificate, read_certificates
+    """Return what the evidence of the bundle packaged last says, for the report's last part."""
+    from trueup.bundle.latency import describe_shipped
+    from trueup.bundle.package import BundleRef
+    from trueup.bundle.parity import describe_certificate
+    from trueup.loop.packaging import evidence_of, last_bundle
 
-    folder = workspace.for_loop().bundles
-    bundles = sorted(folder.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime_ns) if folder.is_dir() else []
-    certificates = read_certificates(bundles[-1]) if bundles else ()
-    return {"Parity of the packaged model": describe_certificate(certificates[-1])} if certificates else {}
+    folder = last_bundle(workspace.for_loop())
+    if folder is None:
+        return {}
+    packaged = evidence_of(BundleRef(folder.name, folder))
+    notes = {}
+    if packaged.certificate:
+        notes["Parity of the packaged model"] = describe_certificate(packaged.certificate)
+    if packaged.latencies:
+        notes["What answers in production"] = describe_shipped(packaged.latencies)
+    return notes
 
 
 def open_in_browser(path: Path) -> None:

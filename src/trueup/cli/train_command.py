@@ -13,6 +13,7 @@ from trueup.cli.workspace import Workspace, open_workspace, project_folder
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
+    from trueup.loop.packaging import Packaged
     from trueup.loop.train import Trained
 
 
@@ -20,6 +21,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup train`."""
     from trueup.align.project_file import read_project
     from trueup.cli.ingest_command import ensure_ingested
+    from trueup.cli.packaging_words import describe_packaged
+    from trueup.loop.packaging import evidence_of
 
     folder = project_folder(arguments.project)
     project = read_project(folder)
@@ -28,7 +31,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.guided:
         project = replace(project, train=replace(project.train, pipeline=None))
     trained = train_project(project, workspace, console, guided=not arguments.no_guided)
-    console.result(training_document(trained), describe_training(trained, project.charter.currency))
+    packaged = evidence_of(trained.bundle)
+    console.result(
+        training_document(trained, packaged),
+        [*describe_training(trained, project.charter.currency), *describe_packaged(packaged)],
+    )
     return OK
 
 
@@ -41,10 +48,10 @@ def train_project(project: Project, workspace: Workspace, console: Console, *, g
     return trained
 
 
-def training_document(trained: Trained) -> dict[str, object]:
+def training_document(trained: Trained, packaged: Packaged) -> dict[str, object]:
     """Return the result as JSON values."""
     return {
-        "bundle": {"digest": trained.bundle.digest, "path": str(trained.bundle.path)},
+        **packaged.as_json(),
         "rows": trained.rows,
         "as_of": trained.as_of,
         "candidates": list(trained.candidates),

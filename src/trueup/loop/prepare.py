@@ -71,6 +71,11 @@ class Workspace:
         return self.lake / "bundles"
 
     @property
+    def last_bundle(self) -> Path:
+        """The digest of the bundle that was packaged last."""
+        return self.lake / "last-bundle"
+
+    @property
     def keys(self) -> Path:
         """Local signing keys; readable by their owner alone."""
         return self.root / "keys"

@@ -23,11 +23,14 @@ from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
+from trueup.loop.cutoff import cutoff_of
+from trueup.loop.packaging import remember_bundle
 from trueup.loop.prepare import Progress, Workspace, history_of, horizon_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
 from trueup.loop.retrain import MIN_TRAINING_ROWS
 from trueup.loop.stage import open_workbench
 from trueup.loop.suspicions import find_suspicions
+from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
 from trueup.measure.profiles import (
     CategoryProfile,
     NumberProfile,
@@ -111,7 +114,8 @@ def train(
         say(0, 1, "training on everything that is final")
         model = runner.fit(choice.recipe, rows)
         say(0, 1, "packaging and proving")
-        bundle = _package(project, workspace, history, runner=runner, model=model, rows=rows, choice=choice)
+        worth = worth_of(project, history, pricer)
+        bundle = _package(project, workspace, history, worth, runner=runner, model=model, rows=rows, choice=choice)
     return Trained(
         bundle=bundle,
         rows=len(rows.rows),
@@ -146,6 +150,7 @@ def _package(
     project: Project,
     workspace: Workspace,
     history: History,
+    worth: DecisionWorth | PredictionWorth,
     *,
     runner: ModelRunner,
     model: FittedModel,
@@ -153,6 +158,11 @@ def _package(
     choice: RecipeChoice,
 ) -> BundleRef:
     workspace.bundles.mkdir(parents=True, exist_ok=True)
+    profiled = rows.rows[:: max(1, -(-len(rows.rows) // _PROFILED_ROWS))]
+    scores = runner.predict_rows(model, history.table_path, profiled)
+    cutoff = None
+    if isinstance(worth, DecisionWorth):
+        cutoff = cutoff_of(project, history, worth, scores=scores, rows=profiled)
     estimator = runner.export(model, workspace.scratch / f"{model.digest[:32]}.pickle")
     try:
         contents = BundleContents(
@@ -170,12 +180,15 @@ def _package(
             metrics={"candidates": [dict(c) for c in choice.candidates], "training_rows": len(rows.rows)},
             recipe=choice.recipe.as_json(),
             recipe_digest=choice.recipe.digest,
-            reference=_reference(history, runner, model, rows.rows),
+            reference=_reference(history, model, scores, profiled),
             code=code_files(Path(project.folder)) if project.train.pipeline else {},
             requirements_lock=_lock_text(Path(project.folder)),
+            cutoff=cutoff,
         )
         key = ensure_signing_key(workspace.keys / "bundle-signing.key")
-        return package(contents, into=workspace.bundles, signing_key=key)
+        bundle = package(contents, into=workspace.bundles, signing_key=key)
+        remember_bundle(workspace, bundle)
+        return bundle
     finally:
         estimator.unlink(missing_ok=True)
 
@@ -218,17 +231,14 @@ def _policy(project: Project) -> dict[str, Any]:
     }
 
 
-def _reference(history: History, runner: ModelRunner, model: FittedModel, rows: Rows) -> dict[str, Any]:
+def _reference(history: History, model: FittedModel, scores: Array, rows: Rows) -> dict[str, Any]:
     """Return the profiles that drift is measured against: every feature, and the scores, on training rows."""
-    step = max(1, -(-len(rows) // _PROFILED_ROWS))
-    chosen = rows[::step]
-    features = {f.name: as_json(_profile(history, f, chosen)) for f in model.inputs}
-    scores = runner.predict_rows(model, history.table_path, chosen)
+    features = {f.name: as_json(_profile(history, f, rows)) for f in model.inputs}
     columns = scores[:, None] if scores.ndim == 1 else scores
     return {
         "features": features,
         "scores": [as_json(profile_numbers(np.ascontiguousarray(column))) for column in columns.T],
-        "rows": len(chosen),
+        "rows": len(rows),
     }
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from trueup.bundle.signing import sign_folder
+from trueup.bundle.loading import open_bundle
+from trueup.bundle.signing import public_key_path, sign_folder
 from trueup.cli.main import main
 from trueup.kernel.digests import canonical_json, digest_of_bytes
 
@@ -61,14 +62,23 @@ def test_an_intact_bundle_is_verified_without_executing_anything(
     assert {results[name] for name in ("files", "signature", "pickle", "environment")} == {"ok"}
 
 
-def test_golden_rows_are_replayed_when_asked(
-    project: Path, first: str, watch: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("nothing_runs")
+def test_golden_rows_are_replayed_when_asked_without_opening_the_pickle(
+    project: Path, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bundle", "verify", first[:8], "--replay", "--project", str(project), "--json"]) == 0
 
     [golden] = [c for c in json.loads(capsys.readouterr().out)["checks"] if c["name"] == "golden rows"]
     assert golden["result"] == "ok"
-    # and the watch of the other tests does see a process
+
+
+def test_the_watch_sees_the_process_of_an_original_model(
+    project: Path, first: str, folder_of: Folder, watch: list[str]
+) -> None:
+    key = public_key_path(project / ".trueup" / "keys" / "bundle-signing.key")
+
+    open_bundle(folder_of(first), trusted_keys=[key], original=True).close()
+
     assert any(event.startswith("subprocess.Popen") for event in watch)
 
 

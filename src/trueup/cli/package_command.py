@@ -1,0 +1,41 @@
+"""What ships, and what kept it slow? `trueup package`: compiles and proves the model that was trained last."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from trueup.cli.console import Console
+from trueup.cli.exits import OK
+from trueup.cli.packaging_words import describe_packaged
+from trueup.cli.workspace import Workspace, open_workspace, project_folder
+
+if TYPE_CHECKING:
+    from trueup.align.charter import Project
+    from trueup.loop.packaging import Packaged
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup package`."""
+    from trueup.align.project_file import read_project
+
+    folder = project_folder(arguments.project)
+    project = read_project(folder)
+    packaged = package_project(project, open_workspace(folder), console)
+    console.result(packaged.as_json(), describe_packaged(packaged))
+    return OK
+
+
+def package_project(project: Project, workspace: Workspace, console: Console) -> Packaged:
+    """Package the model that was trained last; train first when there is none."""
+    from trueup.cli.ingest_command import ensure_ingested
+    from trueup.cli.train_command import train_project
+    from trueup.loop.packaging import evidence_of, last_bundle, package_again
+
+    last = last_bundle(workspace.for_loop())
+    if last is None:
+        ensure_ingested(project, workspace, console)
+        return evidence_of(train_project(project, workspace, console).bundle)
+    packaged = package_again(project, workspace.for_loop(), last, progress=console.progress)
+    console.end_progress()
+    return packaged
