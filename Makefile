@@ -33,9 +33,10 @@ bench: $(VENV)/.ready  ## prints figures beside peers; writes build/bench.json
 endurance: $(VENV)/.ready  ## the long versions; writes build/endurance.json
 	mkdir -p build && $(BIN)/python -m benchmarks.endurance
 
-lock: $(UV)  ## resolve again; both locks pin every file by hash and name no host
+lock: $(UV)  ## resolve again; the locks pin every file by hash and name no host, the third ships for the hashes of bundles
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -o requirements-dev.lock
 	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -c requirements-dev.lock -o requirements.lock
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements-dev.lock -o src/trueup/bundle/known_hashes.lock
 
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trueup needs Python 3.11 or newer")'

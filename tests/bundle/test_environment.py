@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from pathlib import Path
 
 from trueup.bundle.environment import (
     EnvironmentDifference,
+    _hashes,
     compare_environment,
     imported_modules,
     lock_environment,
+    locked_hashes,
     locked_versions,
+    without_hash,
 )
 
 
@@ -36,7 +40,34 @@ def test_hashes_are_taken_over_for_the_installed_version_only() -> None:
     lines = lock_environment(requirements_lock=requirements).splitlines()
 
     assert f"numpy=={numpy} --hash=sha256:aa --hash=sha256:bb" in lines
-    assert f"pandas=={importlib.metadata.version('pandas')}" in lines
+    [pandas] = [line for line in lines if line.startswith("pandas==")]
+    assert "sha256:cc" not in pandas
+
+
+def test_every_distribution_has_a_hash_without_a_lock_of_the_project() -> None:
+    lock = lock_environment()
+
+    assert without_hash(lock) == ()
+    assert all(name in locked_hashes(lock) for name in ("numpy", "lightgbm", "scikit-learn"))
+    assert "trueup" not in locked_hashes(lock)
+
+
+def test_a_distribution_that_no_lock_pins_is_said() -> None:
+    assert without_hash(lock_environment(imported=["pytest"])) == ("iniconfig", "pluggy", "pytest")
+
+
+def test_the_hashes_that_ship_are_those_of_the_locks() -> None:
+    root = Path(__file__).parents[2]
+    known, used, developed = (
+        _hashes((root / path).read_text())
+        for path in ("src/trueup/bundle/known_hashes.lock", "requirements.lock", "requirements-dev.lock")
+    )
+
+    assert used
+    assert used.items() <= known.items()
+    assert known.items() <= developed.items()
+    extras = {name for name, _ in set(known) - set(used)}
+    assert {"onnxruntime", "xgboost-cpu"} <= extras
 
 
 def test_the_same_environment_has_no_differences() -> None:

@@ -8,8 +8,10 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
 _ROOT = "trueup"
+_KNOWN_HASHES = "known_hashes.lock"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 _PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=(\S+)")
@@ -36,7 +38,8 @@ def lock_environment(*, requirements_lock: str = "", imported: Iterable[str] = (
     Parameters
     ----------
     requirements_lock : str
-        Text of the project's ``requirements.lock``: its hashes are taken over for the versions that are installed.
+        Text of the project's ``requirements.lock``: its hashes are taken over for the versions that are installed. For
+        what it does not pin, those of Trueup's own lock are.
     imported : iterable of str
         Modules that the project's code imports; the distributions they come from are locked too.
 
@@ -45,7 +48,7 @@ def lock_environment(*, requirements_lock: str = "", imported: Iterable[str] = (
     str
         ``python==...`` first, then every installed distribution that Trueup and these modules need, sorted, one a line.
     """
-    hashes = _hashes(requirements_lock)
+    hashes = {**_known_hashes(), **_hashes(requirements_lock)}
     lines = [f"python=={platform.python_version()}"]
     for name, version in sorted(_closure([_ROOT, *_distributions_of(imported)]).items()):
         known = "".join(f" --hash={digest}" for digest in sorted(hashes.get((name, version), ())))
@@ -63,6 +66,17 @@ def locked_versions(lock: str) -> dict[str, str]:
     """Return the version of each distribution in an ``environment.lock``; Python itself is ``python``."""
     matches = (_PINNED.match(line) for line in lock.splitlines())
     return {match[1]: match[2] for match in matches if match}
+
+
+def locked_hashes(lock: str) -> dict[str, tuple[str, ...]]:
+    """Return the hashes of each distribution in an ``environment.lock``; Python and Trueup itself are left out."""
+    own = {"python", _ROOT}
+    return {name: tuple(sorted(found)) for (name, _), found in _hashes(lock).items() if name not in own}
+
+
+def without_hash(lock: str) -> tuple[str, ...]:
+    """Return the distributions in an ``environment.lock`` that no hash holds, so that they cannot be fetched again."""
+    return tuple(name for name, hashes in locked_hashes(lock).items() if not hashes)
 
 
 def imported_modules(code: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -119,6 +133,11 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _known_hashes() -> dict[tuple[str, str], set[str]]:
+    """Return the hashes that Trueup was released with; `make lock` writes them."""
+    return _hashes(files("trueup.bundle").joinpath(_KNOWN_HASHES).read_text("utf-8"))
 
 
 def _hashes(requirements_lock: str) -> dict[tuple[str, str], set[str]]:

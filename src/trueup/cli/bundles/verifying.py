@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from trueup.bundle.environment import compare_environment
+from trueup.bundle.environment import compare_environment, locked_hashes, without_hash
 from trueup.bundle.layout import CODE_FOLDER, LOCK, MODEL_FILE
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.pickles import OwnCode, scan_pickle
@@ -46,7 +46,9 @@ def _checks(bundle: Verified, places: Places, *, replay: bool) -> Iterator[Check
     yield Check("signature", "ok", f"signed by {key.name}")
     names = scan_pickle((bundle.folder / MODEL_FILE).read_bytes(), own=OwnCode.of(_code(bundle)))
     yield Check("pickle", "ok", f"read, not opened: its {len(names)} names are estimators and values")
-    yield _environment((bundle.folder / LOCK).read_text("utf-8"))
+    lock = (bundle.folder / LOCK).read_text("utf-8")
+    yield _hashes(lock)
+    yield _environment(lock)
     if not replay:
         yield Check("golden rows", "not checked", "nothing of the bundle was executed; --replay lets it answer here")
         return
@@ -60,6 +62,14 @@ def _checks(bundle: Verified, places: Places, *, replay: bool) -> Iterator[Check
 def _code(bundle: Verified) -> dict[str, bytes]:
     paths = [path for path in bundle.manifest.files if path.startswith(f"{CODE_FOLDER}/")]
     return {path.removeprefix(f"{CODE_FOLDER}/"): (bundle.folder / path).read_bytes() for path in paths}
+
+
+def _hashes(lock: str) -> Check:
+    lacking = without_hash(lock)
+    if not lacking:
+        return Check("lock", "ok", f"{len(locked_hashes(lock))} distributions, each pinned by hash")
+    named = ", ".join(lacking[:_FIRST_DIFFERENCES]) + (", ..." if len(lacking) > _FIRST_DIFFERENCES else "")
+    return Check("lock", "differs", f"{len(lacking)} of {len(locked_hashes(lock))} have no hash: {named}")
 
 
 def _environment(lock: str) -> Check:
