@@ -65,6 +65,17 @@ def test_a_csv_becomes_a_table_with_its_types(take: Callable[..., IngestReport],
     assert values(tables, "at") == [dt.datetime(2024, 1, 31), dt.datetime(2024, 2, 29, 12, 30)]
 
 
+@pytest.mark.parametrize("numbers", [[1.5, 2.5, 3.5], [1.5, 1.5, 1.5], [1.5, float("inf"), 0.0]])
+def test_not_a_number_is_missing_in_parquet_and_csv(
+    take: Callable[..., IngestReport], tables: Tables, tmp_path: Path, numbers: list[float]
+) -> None:
+    pq.write_table(pa.table({"id": [1, 2, 3, 4], "x": [float("nan"), *numbers]}), tmp_path / "made.parquet")
+    take((tmp_path / "made.parquet").read_bytes(), file="cases.parquet")
+    assert values(tables, "x") == [None, *numbers]
+    take("id,x\n1,NaN\n2,1.5\n3,nan\n4,2.5\n")
+    assert values(tables, "x") == [None, 1.5, None, 2.5]
+
+
 def test_the_same_rows_again_make_no_version(take: Callable[..., IngestReport]) -> None:
     first = take("a,b\n1,x\n2,y\n")
     again = take("a;b\r\n1;x\r\n2;y\r\n")
@@ -127,7 +138,7 @@ BAD: list[Bad] = [
         errors.BrokenFile,
         "cut",
     ),
-    ("an unknown ending", "a,b\n1,2\n", "x.xlsx", errors.UnsupportedSource, "allowed are .csv"),
+    ("an unknown ending", "a,b\n1,2\n", "x.docx", errors.UnsupportedSource, "allowed are .csv"),
     (
         "10,000 columns",
         ",".join(f"c{i}" for i in range(10_000)),

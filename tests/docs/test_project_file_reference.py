@@ -49,8 +49,9 @@ value = 1.0
 per = "day"
 interval = [0.5, 1.5]
 rehearsal_digest = "d"
+[connections.warehouse]
 [data]
-source = "a.csv"
+source = SOURCE
 label = "y"
 RULES
 [train]
@@ -92,8 +93,14 @@ def known_keys(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         return take(section, key)
 
     monkeypatch.setattr(Section, "take", hear)
-    parse_project(EVERYTHING.replace("RULES", RULES).replace("PAYOFF", MATRIX), folder=".")
-    regression = EVERYTHING.replace("RULES", "").replace("PAYOFF", 'per_case = "-abs(prediction - outcome)"')
+    sheet, query = '{ file = "a.xlsx" }', '{ connection = "warehouse", query = "SELECT 1" }'
+    everything = EVERYTHING.replace("RULES", RULES).replace("PAYOFF", MATRIX).replace("SOURCE", sheet)
+    parse_project(everything, folder=".")
+    regression = (
+        EVERYTHING.replace("RULES", "")
+        .replace("SOURCE", query)
+        .replace("PAYOFF", 'per_case = "-abs(prediction - outcome)"')
+    )
     regression = regression.replace('action = "prevents"\nsuccess_share = 0.5\n', "")
     regression = regression.replace('[charter.capacity]\ncases = 1\nper = "day"\n', "")
     regression = re.sub(r"\[\[charter.(?:kpi|guard)\]\]\n(?:[a-z]+ = .*\n)+", "", regression)
@@ -124,7 +131,7 @@ def test_every_key_the_parser_knows_is_in_the_reference(known_keys: dict[str, se
         if section in sections and key not in documented[section] and f"{section}.{key}".lstrip(".") not in sections
     }
     assert missing == set()
-    unknown = {s for s in known_keys if s and s not in sections and s != "charter.interruption_limit"}
+    unknown = {s for s in known_keys if s and s not in sections | {"charter.interruption_limit", "connections"}}
     assert unknown == set()
 
 

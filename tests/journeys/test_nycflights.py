@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
     prepare(folder, real_data)
     project = read_project(folder)
     tables = open_tables(Workspace(folder / ".trueup"))
-    ingest(project.data.source, tables=tables, name=table_name(project), as_of=AS_OF, base=folder)
+    ingest(str(project.data.source), tables=tables, name=table_name(project), as_of=AS_OF, base=folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trueup.align.data_source import Connection, Source
 from trueup.align.quality_rules import QualityRule
 from trueup.kernel.durations import Duration
 from trueup.kernel.periods import Calendar
@@ -200,7 +201,7 @@ class Charter:
 class DataSpec:
     """Where the cases come from and what their columns mean."""
 
-    source: str
+    source: Source
     label: str
     """A column, or SQL over the row."""
     case_id: tuple[str, ...] = ()
@@ -264,3 +265,4 @@ class Project:
     serving: ServingSpec
     folder: str
     """The project folder; not part of any digest."""
+    connections: tuple[Connection, ...] = ()

@@ -35,6 +35,7 @@ from trueup.align.charter import (
     ServingSpec,
     TrainSpec,
 )
+from trueup.align.data_source import check_connection, read_connections, read_data_source
 from trueup.align.errors import ProjectNotFound
 from trueup.align.reading import Section
 from trueup.align.rules_text import read_rules
@@ -190,13 +191,15 @@ def _project(file: Section, *, folder: str) -> Project | None:
     task = _task(wanted, charter_section)
     charter = _charter(charter_section, task) if charter_section else None
     data = _data(data_section) if data_section else None
+    connections = read_connections(file)
+    check_connection(data.source if data else None, connections, file)
     specs = _train(train), _rehearsal(rehearsal), _serving(serving)
     for section in (head, file):
         if section:
             section.finish()
     if name is None or charter is None or data is None:
         return None
-    return Project(name, title or name, task, charter, data, *specs, folder=folder)
+    return Project(name, title or name, task, charter, data, *specs, folder=folder, connections=connections)
 
 
 def _required(file: Section, key: str, holds: str) -> Section | None:
@@ -445,7 +448,7 @@ def _promise(section: Section) -> Promise | None:
 
 
 def _data(section: Section) -> DataSpec | None:
-    source = section.text("source", example='"cases.parquet"')
+    source = read_data_source(section)
     label = section.expression("label", example='"is_fraud"')
     times = {key: section.expression(key, expects="moment") for key in ("time", "label_known_at", "label_final_at")}
     names = {key: section.texts(key) for key in ("case_id", "exclude", "personal", "segments")}

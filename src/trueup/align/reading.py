@@ -51,6 +51,10 @@ class Section:
         """Return whether the key is written."""
         return key in self._values
 
+    def keys(self) -> tuple[str, ...]:
+        """Return every key that is written."""
+        return tuple(self._values)
+
     def take(self, key: str) -> Any:
         """Return the raw value, None when absent."""
         self._asked.append(key)

@@ -58,6 +58,7 @@ def build_parser() -> Parser:
     check.add_argument("--suggest", action="store_true", help="suggest quality rules that the table keeps, as TOML")
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
+    ingest.add_argument("--sheet", metavar="NAME", help="with --source: which sheet of the workbook")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
     train.add_argument("--guided", action="store_true", help="guided training in place of the project's own pipeline")
     _add_no_guided(train)

@@ -22,6 +22,8 @@ _ENVIRONMENT_CODES = (
     "bundle.no-sandbox",
     "cli.environment",
     "compute.worker-died",
+    "data.connection-failed",
+    "data.connection-lost",
     "data.source-unreadable",
     "lake.full",
     "lake.read-only",

@@ -7,16 +7,19 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueup.align.data_source import QuerySource, SheetSource, Source
 from trueup.cli.console import Console
-from trueup.cli.exits import CHECK_FAILED, OK, CliError
+from trueup.cli.exits import CHECK_FAILED, OK, CliError, WrongUsage
 from trueup.cli.workspace import Workspace, open_workspace, project_folder
 from trueup.kernel.errors import Mistake, Mistakes
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
+    from trueup.data.incoming import Incoming
     from trueup.data.ingest import IngestReport
     from trueup.data.quality.gate import Gate
 
@@ -37,7 +40,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     folder = project_folder(arguments.project)
     project = read_project(folder)
     workspace = open_workspace(folder)
-    report = ingest_project(project, workspace, console, source=arguments.source)
+    source = _asked_source(arguments.source, arguments.sheet)
+    report = ingest_project(project, workspace, console, source=source)
     mistakes = column_mistakes(project, {column.name: column.kind for column in report.columns})
     document = {**report.as_json(), "mistakes": [{"where": m.where, "message": m.message} for m in mistakes]}
     lines = [*describe(report)]
@@ -48,21 +52,22 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def ingest_project(
-    project: Project, workspace: Workspace, console: Console, *, source: str | None = None
+    project: Project, workspace: Workspace, console: Console, *, source: Source | None = None
 ) -> IngestReport:
     """Read the project's source, or another, into the project's table."""
     from trueup.data.ingest import ingest
     from trueup.loop.prepare import open_tables, table_name
 
-    named = expand_source(source or project.data.source, os.environ)
+    named = source or project.data.source
+    base = None if source else workspace.project
     report = ingest(
-        named,
+        _openable(named, project, os.environ, base=base),
         tables=open_tables(workspace.for_loop()),
         name=table_name(project),
         as_of=time.time_ns() // 1000,
         case_id=project.data.case_id,
-        base=None if source else workspace.project,
-        progress=lambda done, total: console.progress(done, total, f"reading {Path(named).name}"),
+        base=base,
+        progress=lambda done, total: console.progress(done, total, f"reading {_short(named)}"),
         gate=gate_of(project),
     )
     console.end_progress()
@@ -105,6 +110,29 @@ def column_mistakes(project: Project, columns: Mapping[str, str]) -> list[Mistak
     from trueup.align.project_file import check_project_columns
 
     return check_project_columns(project, list(columns))
+
+
+def _asked_source(source: str | None, sheet: str | None) -> Source | None:
+    if sheet is not None and source is None:
+        raise WrongUsage("--sheet belongs to --source: trueup ingest --source cases.xlsx --sheet Cases")
+    return SheetSource(source, sheet) if source is not None and sheet is not None else source
+
+
+def _openable(
+    source: Source, project: Project, variables: Mapping[str, str], *, base: Path | None
+) -> str | SheetSource | Incoming:
+    if isinstance(source, str):
+        return expand_source(source, variables)
+    if isinstance(source, SheetSource):
+        return replace(source, file=expand_source(source.file, variables))
+    from trueup.data.databases import open_query
+
+    connection = next(one for one in project.connections if one.name == source.connection)
+    return open_query(source, connection, variables=variables, base=base)
+
+
+def _short(source: Source) -> str:
+    return str(source) if isinstance(source, QuerySource) else Path(str(source)).name
 
 
 def expand_source(source: str, variables: Mapping[str, str]) -> str:

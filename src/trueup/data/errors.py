@@ -93,3 +93,57 @@ class RulesBroken(DataError):
     """The rows break quality rules that prevent their publication."""
 
     code = "data.rules-broken"
+
+
+class SheetMissing(DataError):
+    """A workbook has no sheet of that name."""
+
+    code = "data.sheet-missing"
+
+
+class AmbiguousSheet(DataError):
+    """A workbook has several sheets with content, and none was named."""
+
+    code = "data.ambiguous-sheet"
+
+
+class PasswordProtected(DataError):
+    """A workbook cannot be opened without its password."""
+
+    code = "data.password-protected"
+
+
+class ConnectionUnset(DataError):
+    """A named connection, or a variable it needs, has no value."""
+
+    code = "data.connection-unset"
+
+
+class ConnectionFailed(DataError):
+    """The database cannot be reached, or does not let us in."""
+
+    code = "data.connection-failed"
+
+
+class ConnectionLost(DataError):
+    """The database went away while it was read."""
+
+    code = "data.connection-lost"
+
+
+class QueryRefused(DataError):
+    """The database cannot run the query, or the query would change something."""
+
+    code = "data.query-refused"
+
+
+class QueryTimeout(DataError):
+    """The query took longer than the connection allows."""
+
+    code = "data.query-timeout"
+
+
+class UnsupportedColumn(DataError):
+    """A query gives a column of a type that a table cannot hold."""
+
+    code = "data.unsupported-column"

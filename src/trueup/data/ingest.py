@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueup.align.data_source import SheetSource
 from trueup.data.duck import connect, quoted, quoted_text, rows_with_progress
 from trueup.data.errors import NoRows, UnknownColumn
+from trueup.data.incoming import Incoming, incoming_of
 from trueup.data.meaning import Kind, Reading, ValueFacts, read_texts, read_typed, tell_values
 from trueup.data.quality.checking import describe_results
 from trueup.data.quality.gate import Gate, publish_results, refusal_of
-from trueup.data.reading import SourceTable, read_source, told_as_data_error
-from trueup.data.sources import SourceFiles, find_files
+from trueup.data.reading import SourceTable
 from trueup.data.text_facts import count_texts
 from trueup.kernel.errors import nearest_spelling
 from trueup.lake.errors import told_as_lake_errors
@@ -87,7 +88,7 @@ class IngestReport:
 
 
 def ingest(
-    source: str,
+    source: str | SheetSource | Incoming,
     *,
     tables: Tables,
     name: str,
@@ -105,8 +106,9 @@ def ingest(
 
     Parameters
     ----------
-    source : str
-        A file, folder, glob or ``file:`` URL; see `find_files`.
+    source : str, SheetSource or Incoming
+        A file, folder, glob or ``file:`` URL; a sheet of a workbook; or rows ready to be opened, as a query on a
+        database; see `incoming_of`.
     as_of : int
         The moment that counts as now (see `trueup.kernel.periods`): later dates are reported.
     case_id : sequence of str
@@ -127,23 +129,24 @@ def ingest(
     LakeError
         When the table cannot be written.
     """
-    found = find_files(source, base=base)
-    told = _Told(progress, found.total_bytes)
+    incoming = incoming_of(source, base=base)
+    said, found = incoming.said, incoming.found
+    told = _Told(progress, max(1, found.total_bytes))
     used = limits or Limits()
-    with tables.staging(name) as staging, _database(used, staging.folder, found) as connection:
-        table = read_source(found, connection=connection, on_bytes=told.checked)
-        _check_case_id(case_id, table.types, source)
+    with tables.staging(name) as staging, _database(used, staging.folder, incoming) as connection:
+        table = incoming.open_table(connection, landing=staging.folder / "landing", on_bytes=told.checked)
+        _check_case_id(case_id, table.types, said)
         readings = _read_all(connection, table, told)
         staged = _write(connection, table, readings, staging, told)
         if staged.rows == 0:
-            raise NoRows(f'"{source}" has a header but no rows; nothing was changed', source=source)
+            raise NoRows(f'"{said}" has a header but no rows; nothing was changed', source=said)
         told.share(_WRITTEN)
         values = _Values(connection, staged, [r.name for r in readings])
         columns = values.columns(readings, as_of=as_of)
         duplicates = values.duplicate_rows()
         notices = _table_notices(table, columns, duplicates, values.duplicate_ids(case_id), case_id)
         results = _judged(gate, staged, tables=tables, name=name, as_of=as_of, connection=connection, staging=staging)
-        version = tables.publish(name, staged, note={"source": source, "format": found.format})
+        version = tables.publish(name, staged, note={"source": said, "format": found.format})
     quality = publish_results(results, version, tables) if results else None
     told.share(1.0)
     return IngestReport(
@@ -151,7 +154,7 @@ def ingest(
         table_version=version.id,
         is_new=version.is_new,
         digest=version.digest,
-        source=source,
+        source=said,
         format=found.format,
         files=len(found.files),
         bytes=found.total_bytes,
@@ -227,7 +230,7 @@ class _Told:
 
 
 @contextmanager
-def _database(limits: Limits, folder: Path, source: SourceFiles) -> Iterator[duckdb.DuckDBPyConnection]:
+def _database(limits: Limits, folder: Path, source: Incoming) -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
     import pyarrow as pa
 
@@ -238,7 +241,7 @@ def _database(limits: Limits, folder: Path, source: SourceFiles) -> Iterator[duc
         if "No space left" in str(error) or "File too large" in str(error):
             with told_as_lake_errors(str(folder)):
                 raise OSError("No space left on device") from error
-        raise told_as_data_error(error, source) from error
+        raise source.error_of(error) from error
     finally:
         connection.close()
 

@@ -14,7 +14,12 @@ Kind = Literal["number", "category", "boolean", "date", "text"]
 _NUMBERS = ("integer", "decimal_point", "dotted_thousands", "decimal_comma", "comma_either", "comma_thousands")
 _DATES = ("iso_date", "iso_time", "iso_offset", "day_first", "month_first", "day_or_month_first")
 _BIGINT: tuple[Kind, str] = ("number", "CAST({} AS BIGINT)")
-_DOUBLE: tuple[Kind, str] = ("number", "nullif(CAST({} AS DOUBLE), CAST('nan' AS DOUBLE))")
+_NOT_NAN = "{0} - {0} = 0 OR {0} IN (CAST('inf' AS DOUBLE), CAST('-inf' AS DOUBLE))"
+"""DuckDB 2.0 drops a comparison with NaN, isnan too, where a file's statistics show no NaN, as they never do."""
+_DOUBLE: tuple[Kind, str] = (
+    "number",
+    f"CASE WHEN {_NOT_NAN.format('CAST({0} AS DOUBLE)')} THEN CAST({{0}} AS DOUBLE) END",
+)
 _TIMESTAMP: tuple[Kind, str] = ("date", "CAST({} AS TIMESTAMP)")
 _STORED: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"), _BIGINT),
@@ -145,16 +150,21 @@ def _number(name: str, facts: TextFacts, present: int) -> Reading:
     column = f"trim({quoted(name)})"
     notices = _missing_notices(name, facts, "number", present)
     if facts.count("decimal_comma"):
-        sql = f"TRY_CAST(replace(replace({column}, '.', ''), ',', '.') AS DOUBLE)"
+        sql = _double(f"replace(replace({column}, '.', ''), ',', '.')")
         text = f"{name}: numbers with a decimal comma, read as numbers"
         return Reading(name, "number", sql, (*notices, Notice("data.decimal-comma", text, name)))
     if facts.count("comma_either", "comma_thousands"):
-        sql = f"TRY_CAST(replace({column}, ',', '') AS DOUBLE)"
+        sql = _double(f"replace({column}, ',', '')")
         text = f"{name}: numbers with a comma between thousands, read as numbers"
         return Reading(name, "number", sql, (*notices, Notice("data.thousands-comma", text, name)))
     whole = facts.count("integer") == present
-    sql = f"TRY_CAST({column} AS {'BIGINT' if whole else 'DOUBLE'})"
+    sql = f"TRY_CAST({column} AS BIGINT)" if whole else _double(column)
     return Reading(name, "number", sql, tuple(notices), whole=whole)
+
+
+def _double(text: str) -> str:
+    """Return a text as a number; the word nan, a mark of a missing value, is no number."""
+    return f"nullif(TRY_CAST({text} AS DOUBLE), CAST('nan' AS DOUBLE))"
 
 
 def _as_date(name: str, facts: TextFacts, present: int) -> Reading | None:

@@ -160,39 +160,51 @@ def _separator_of(text: str) -> str:
 
 
 def _named(head: list[str], file: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    _check_width(len(head), file)
+    _check_width(len(head), f'"{file}"')
     if all(_is_number(name) for name in head):
         raise NoHeader(
             f'"{file}", line 1: expected the names of the columns, found only numbers', file=str(file), line=1
         )
+    return named_columns(head, f'"{file}", line 1')
+
+
+def named_columns(head: Sequence[str], place: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the names of columns, with one for each that has none, and what is to be said about it.
+
+    Raises
+    ------
+    TooManyColumns, DuplicateColumns
+        At `place`.
+    """
+    _check_width(len(head), place)
     names = [name or f"unnamed_{number}" for number, name in enumerate(head, 1)]
     remarks = [
         ("data.unnamed-column", f"column {number} has no name; it is called unnamed_{number}")
         for number, name in enumerate(head, 1)
         if not name
     ]
-    _check_unique(names, file)
+    _check_unique(names, place)
     return names, remarks
 
 
-def _check_width(columns: int, file: Path) -> None:
+def _check_width(columns: int, place: str) -> None:
     if columns > MAX_COLUMNS:
         raise TooManyColumns(
-            f'"{file}" has {columns:,} columns; at most {MAX_COLUMNS:,} are allowed; leave out what no one needs',
-            file=str(file),
+            f"{place} has {columns:,} columns; at most {MAX_COLUMNS:,} are allowed; leave out what no one needs",
+            file=place,
             seen=columns,
         )
 
 
-def _check_unique(names: Sequence[str], file: Path) -> None:
+def _check_unique(names: Sequence[str], place: str) -> None:
     counts = Counter(name.casefold() for name in names)
     twice = [name for name in names if counts[name.casefold()] > 1]
     if twice:
         places = ", ".join(f'"{name}" (column {names.index(name) + 1})' for name in dict.fromkeys(twice[:5]))
         raise DuplicateColumns(
-            f'"{file}", line 1: {len(twice)} columns share their names: {places}; '
+            f"{place}: {len(twice)} columns share their names: {places}; "
             "upper and lower case count as the same; rename them",
-            file=str(file),
+            file=place,
             columns=twice,
         )
 
@@ -213,8 +225,8 @@ def _described(relation: str, source: SourceFiles, connection: duckdb.DuckDBPyCo
         rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()  # noqa: S608
     except duckdb.Error as error:
         raise told_as_data_error(error, source) from error
-    _check_width(len(rows), source.files[0])
-    _check_unique([str(row[0]) for row in rows], source.files[0])
+    _check_width(len(rows), f'"{source.files[0]}"')
+    _check_unique([str(row[0]) for row in rows], f'"{source.files[0]}"')
     return SourceTable(relation, {str(row[0]): str(row[1]) for row in rows})
 
 

@@ -14,7 +14,7 @@ from trueup.data.errors import EmptyFile, SourceMissing, SourceUnreadable, Unsup
 from trueup.kernel.errors import nearest_spelling
 from trueup.lake.store import folder_of
 
-Format = Literal["csv", "parquet", "json"]
+Format = Literal["csv", "parquet", "json", "excel", "postgresql", "sqlite"]
 _ENDINGS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -24,12 +24,17 @@ _ENDINGS: dict[str, Format] = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".json": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xls": "excel",
+    ".xlsb": "excel",
+    ".ods": "excel",
 }
 
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """The files of a source, sorted by name, all of one format."""
+    """The files of a source, sorted by name, all of one format; a query on a database has none."""
 
     format: Format
     files: tuple[Path, ...]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from trueup.align.quality_rules import QualityRule
 from trueup.data.duck import connect, quoted_text
 from trueup.data.errors import RulesBroken
+from trueup.data.incoming import incoming_of
 from trueup.data.quality.checking import Rows, Surroundings, check_rows, rules_digest
-from trueup.data.reading import read_source
-from trueup.data.sources import find_files
+from trueup.kernel.digests import digest_of
 from trueup.lake.quality_results import QualityResults
 from trueup.lake.tables import Tables, TableVersion
 
@@ -114,7 +114,8 @@ def _open_reference(
 ) -> str:
     if named.startswith(_TABLE):
         return _read(tables.local_files(named.removeprefix(_TABLE), into=scratch / "references"))
-    return read_source(find_files(named, base=base), connection=connection, on_bytes=lambda _: None).relation
+    landing = scratch / "references" / digest_of(named)[:16]
+    return incoming_of(named, base=base).open_table(connection, landing=landing, on_bytes=lambda _: None).relation
 
 
 def _read(files: Sequence[Path]) -> str:
