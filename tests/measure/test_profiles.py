@@ -29,6 +29,7 @@ from trueup.measure.profiles import (
     origin_for,
     profile_categories,
     profile_numbers,
+    quantiles,
     upper_ends,
 )
 
@@ -206,6 +207,14 @@ def test_no_number_is_above_the_upper_end_of_its_key(values: list[float]) -> Non
     ends = np.repeat(upper_ends(profile), profile.counts)
     assert (column <= ends).all()
     assert np.array_equal(number_keys(ends), number_keys(column))
+
+
+def test_quantiles_are_those_of_the_values() -> None:
+    assert quantiles(numbers_of([4.0, 1.0, 2.0, 3.0]), [0.0, 0.25, 0.5, 0.51, 1.0]) == [1.0, 1.0, 2.0, 3.0, 4.0]
+    assert quantiles(numbers_of([np.nan]), [0.5]) == []
+    values = np.random.default_rng(8).lognormal(3.0, 2.0, 5000)
+    expected = np.quantile(values, [0.05, 0.5, 0.95], method="inverted_cdf")
+    assert quantiles(profile_numbers(values), [0.05, 0.5, 0.95]) == pytest.approx(expected, rel=0.5 / 128)
 
 
 def test_other_json_is_refused() -> None:

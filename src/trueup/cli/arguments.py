@@ -59,6 +59,12 @@ def build_parser() -> Parser:
     ingest = _add_for_project(commands, "ingest", "read the source into a versioned table and examine it")
     ingest.add_argument("--source", help="read this file, glob or URL instead of [data] source")
     ingest.add_argument("--sheet", metavar="NAME", help="with --source: which sheet of the workbook")
+    profile = _add_for_project(commands, "profile", "say what each column holds, and which moved")
+    profile.add_argument("--version", type=int, metavar="N", help="of this version of the table (default: the latest)")
+    profile.add_argument(
+        "--against", metavar="VERSION|FILE", help="rank what moved since this version of the table, or a Parquet file"
+    )
+    profile.add_argument("--by", choices=("day",), help="also by day (UTC) of data.time")
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
     train.add_argument("--guided", action="store_true", help="guided training in place of the project's own pipeline")
     _add_no_guided(train)

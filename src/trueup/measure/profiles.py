@@ -216,6 +216,19 @@ def middles(profile: NumberProfile) -> Array:
     return np.where(profile.keys == 0, 0.0, centre) + profile.origin
 
 
+def quantiles(profile: NumberProfile, shares: Sequence[float]) -> list[float]:
+    """Return the value below or at which each share (0 to 1) of the cases lies; empty without a case.
+
+    The smallest value counted whose cumulative share reaches it (the inverse of the empirical distribution), each
+    standing for its bin: at most 0.4 % of its distance from the origin off.
+    """
+    if not len(profile.keys):
+        return []
+    cumulative = np.cumsum(profile.counts)
+    ranks = np.ceil(np.asarray(shares) * cumulative[-1] - 1e-9)
+    return [float(v) for v in middles(profile)[np.searchsorted(cumulative, np.maximum(ranks, 1.0))]]
+
+
 def upper_ends(profile: NumberProfile) -> Array:
     """Return the largest number under each key; shape of `keys`. With an origin, up to the rounding of its addition."""
     if profile.exact:
