@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import demonstrating, expressing, ingesting, profiling, rehearsing, starting
+from benchmarks import demonstrating, expressing, ingesting, predicting, profiling, rehearsing, starting
 from benchmarks.measuring import Figure
 from benchmarks.telling import write_figures
 
@@ -17,6 +17,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Figure]]] = {
     "expressions": lambda _: expressing.figures(),
     "profiles": lambda _: profiling.figures(),
     "ingest": ingesting.figures,
+    "predict": lambda _: list(predicting.figures()),
     "demo": demonstrating.figures,
     "rehearsal": rehearsing.figures,
 }
