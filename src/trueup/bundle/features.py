@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from trueup.bundle.errors import BundleError
-from trueup.bundle.logged_types import DTYPES
+from trueup.bundle.logged_types import DTYPES, TEXT
 
 Kind = Literal["number", "category", "boolean", "date", "text"]
 
@@ -29,6 +29,11 @@ class FeatureSpec:
     dtype: str = ""
     """For a model made elsewhere: the column's type in its frame, one of `logged_types.DTYPES`. Empty: as `frames`
     makes it. With ``object`` a category is the text as it came, also one that is not among `categories`."""
+
+    @property
+    def unknown_place(self) -> int | None:
+        """Return the position of a text that is not among the categories; None where it counts as missing."""
+        return len(self.categories) if self.kind == "category" and self.dtype == TEXT else None
 
 
 def features_document(features: Sequence[FeatureSpec]) -> list[dict[str, Any]]:

@@ -197,10 +197,11 @@ def _category(column: pa.Array, feature: FeatureSpec) -> pd.Categorical[Any]:
 
 
 def _codes(column: pa.Array, feature: FeatureSpec) -> NDArray[np.int32]:
-    """Return the position of each value among the known categories, -1 where it is none."""
+    """Return the position of each value among the known categories; where it is none `unknown_place` or -1."""
     place: dict[str | None, int] = {text: i for i, text in enumerate(feature.categories)}
+    place[None], unknown = -1, -1 if feature.unknown_place is None else feature.unknown_place
     encoded = _storable(column).dictionary_encode()
-    known = [place.get(category_text(value), -1) for value in encoded.dictionary.to_pylist()]
+    known = [place.get(category_text(value), unknown) for value in encoded.dictionary.to_pylist()]
     codes = np.append(np.array(known, dtype=np.int32), np.int32(-1))
     positions = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
     return np.asarray(codes[positions], dtype=np.int32)

@@ -88,8 +88,8 @@ class OnnxModel:
 
     def __init__(self, content: bytes, *, output: str, n_classes: int, labels: Sequence[Any] = ()) -> None:
         self.content = content
-        self._output = output
-        self._labels = tuple(labels)
+        self.output = output
+        self.labels = tuple(labels)
         self._session: Any = None
         if n_classes:
             self.classes_ = np.arange(n_classes)
@@ -108,9 +108,9 @@ class OnnxModel:
 
     def _run(self, frame: pd.DataFrame) -> Scores:
         session = self._opened()
-        (answer,) = session.run([self._output], _feeds(session.get_inputs(), frame))
-        if self._labels:
-            answer = [[row[label] for label in self._labels] for row in answer]
+        (answer,) = session.run([self.output], _feeds(session.get_inputs(), frame))
+        if self.labels:
+            answer = [[row[label] for label in self.labels] for row in answer]
         return np.asarray(answer, dtype=np.float64)
 
     def _opened(self) -> Any:

@@ -68,7 +68,10 @@ def build_parser() -> Parser:
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
     train.add_argument("--guided", action="store_true", help="guided training in place of the project's own pipeline")
     _add_no_guided(train)
-    _add_for_project(commands, "package", "compile and prove the model trained last, and say what ships")
+    package = _add_for_project(commands, "package", "compile and prove the model trained last, and say what ships")
+    package.add_argument(
+        "--mlflow", metavar="PATH", help="take this model that MLflow logged (folder with MLmodel) instead"
+    )
     _add_rehearse(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
     report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")

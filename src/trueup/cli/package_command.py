@@ -1,10 +1,11 @@
-"""What ships, and what kept it slow? `trueup package`: compiles and proves the model that was trained last."""
+"""What ships, and what kept it slow? `trueup package`: proves the model that was trained last, or one of MLflow's."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
+from trueup.cli.adopting import adopt
 from trueup.cli.console import Console
 from trueup.cli.exits import OK
 from trueup.cli.packaging_words import describe_packaged
@@ -19,6 +20,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup package`."""
     from trueup.align.project_file import read_project
 
+    if arguments.mlflow is not None:
+        made = adopt(arguments, console)
+        console.result(made.as_json(), made.lines())
+        return OK
     folder = project_folder(arguments.project)
     project = read_project(folder)
     packaged = package_project(project, open_workspace(folder), console)

@@ -24,6 +24,7 @@ from trueup.bundle.trying import Tried, try_features
 from trueup.data.history import History
 from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
+from trueup.loop.packaging import remember_bundle
 from trueup.loop.prepare import Progress, Workspace, history_of
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ def adopt_mlflow(
         )
     finally:
         model.unlink(missing_ok=True)
+    if project is not None:
+        remember_bundle(workspace, bundle)
     real = min(rows.table.num_rows, MOST_REAL_ROWS)
     return Adopted(
         bundle=bundle,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from tests.bundle.compiling.conftest import open_model, original_answers
 
 from trueup.bundle.compiling.model import compile_model
 from trueup.bundle.features import FeatureSpec
-from trueup.bundle.frames import prepare_frame
+from trueup.bundle.frames import prepare_frame, prepare_matrix
 
 FEATURES = (
     FeatureSpec("visits", "number", dtype="int64"),
@@ -86,7 +88,6 @@ def test_steps_that_compute_in_float32_are_named_as_the_reason() -> None:
     ("feature", "reason"),
     [
         (FeatureSpec("remarks", "text"), 'it takes "remarks", free text, which no number stands for'),
-        (FeatureSpec("plan", "category", ("a",), "object"), 'it takes "plan", free text, which no number stands for'),
         (FeatureSpec("at", "date", dtype="datetime64[us]"), 'it takes "at" as a moment, not as a number'),
     ],
 )
@@ -94,3 +95,43 @@ def test_a_column_that_no_number_stands_for_is_named(feature: FeatureSpec, reaso
     (slow,) = compile_model(LogisticRegression(), [feature], task="binary", n_classes=2).slow_parts
 
     assert (slow.part, slow.reason) == ("LogisticRegression", reason)
+
+
+TEXTS = (FeatureSpec("plan", "category", ("a", "b", "c"), "object"),)
+GIVEN = ["a", "b", "c", "never seen", "", None]
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
+        make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+        make_pipeline(SimpleImputer(strategy="constant", fill_value="b"), OneHotEncoder(handle_unknown="error")),
+    ],
+    ids=["one-hot", "ordinal", "imputed", "refusing"],
+)
+def test_a_text_never_seen_is_told_from_a_missing_one(encoder: Any) -> None:
+    known = pa.table({"plan": ["a", "b", "c", None] * 20})
+    label = np.array([0, 1, 0, 1] * 20)
+    model = make_pipeline(encoder, LogisticRegression()).fit(prepare_frame(known, TEXTS), label)
+    predictor = open_model(compile_model(model, TEXTS, task="binary", n_classes=2), TEXTS)
+
+    table = pa.table({"plan": pa.array(GIVEN, pa.string())})
+    expected = original_answers(model, prepare_frame(table, TEXTS), task="binary")
+    requests = [json.dumps({"plan": text}).encode() for text in GIVEN]
+    given = [predictor.score_request(request) for request in requests]
+    np.testing.assert_allclose(np.array(given), expected, rtol=0, atol=1e-15)
+    decoded = [predictor.decoder.decode(request) for request in requests]
+    assert np.array_equal(decoded, prepare_matrix(table, TEXTS), equal_nan=True)
+
+
+def test_an_encoder_that_knows_a_text_which_the_schema_lacks_is_not_compiled() -> None:
+    fewer = (FeatureSpec("plan", "category", ("a", "b"), "object"),)
+    known = pa.table({"plan": ["a", "b", "c"] * 20})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    model.fit(prepare_frame(known, fewer), np.array([0, 1, 1] * 20))
+
+    (slow,) = compile_model(model, fewer, task="binary", n_classes=2).slow_parts
+
+    assert slow.reason == 'it knows texts of "plan" that the schema does not have'

@@ -23,6 +23,14 @@ def moved_to_quantile(tracer: Tracer, model: Any, block: Block, path: str, answe
     return tracer.with_constant(inner, "add", float(model.shift_))
 
 
+def reordered(tracer: Tracer, model: Any, block: Block, path: str, answer: Answer) -> list[int]:
+    """Return the places of probabilities in another order of the classes (bundle/native_models.py, Reordered)."""
+    given = answer(tracer, model.estimator, block, part_of(path, "estimator", model.estimator))
+    both = [*complement(tracer, given), *given] if len(given) == 1 else given
+    picked = [both[place] for place in model.places]
+    return picked[1:] if len(picked) == 2 else picked
+
+
 def same_of_every_case(tracer: Tracer, model: Any, block: Block, path: str, answer: Answer) -> list[int]:
     """Return the places of what the training rows were on average (build/rungs.py, Constant)."""
     if model.task == "regression":

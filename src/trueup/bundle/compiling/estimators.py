@@ -10,6 +10,7 @@ from trueup.bundle.compiling.combining import (
     COMBINED,
     Combination,
     moved_to_quantile,
+    reordered,
     same_of_every_case,
 )
 from trueup.bundle.compiling.linear import CLASSIFIERS, LINEAR_CLASSIFIERS, REGRESSORS, decision
@@ -116,6 +117,10 @@ _COMBINED: Mapping[str, Combination] = {
     "sklearn.CalibratedClassifierCV": lambda tracer, model, block, path, _: calibrated_classifier(
         tracer, model, block, path, raw_answer
     ),
+    "trueup.bundle.native_models.LightGBMModel": lambda tracer, model, block, path, answer: answer(
+        tracer, model.booster, block, path
+    ),
+    "trueup.bundle.native_models.Reordered": reordered,
     "trueup.build.shipping.CalibratedEstimator": calibrated_estimator,
     "trueup.build.rungs.ShiftedToQuantile": moved_to_quantile,
     "trueup.build.rungs.Constant": same_of_every_case,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trueup.bundle.compiling.tracing import Block, Traced, Tracer, Uncompilable
+from trueup.bundle.compiling.tracing import UNKNOWN_TEXT, Block, Traced, Tracer, Uncompilable
 from trueup.bundle.features import FeatureSpec
 
 _WHOLE = {"int64": 2.0**53, "int32": 2.0**31 - 1}
@@ -29,8 +29,11 @@ def frame_of(tracer: Tracer, features: Sequence[FeatureSpec]) -> Block:
 
 
 def _column(tracer: Tracer, slot: int, feature: FeatureSpec) -> Traced:
-    if feature.kind == "text" or feature.dtype == "object":
+    if feature.kind == "text":
         raise Uncompilable("", f'it takes "{feature.name}", free text, which no number stands for')
+    if feature.unknown_place is not None:
+        values = np.array([*feature.categories, UNKNOWN_TEXT, np.nan], dtype=object)
+        return Traced(slot, "object", values, feature.name)
     if feature.kind == "category":
         values = np.array([*feature.categories, np.nan], dtype=object)
         return Traced(slot, "category", values, feature.name)

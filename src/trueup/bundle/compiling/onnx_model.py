@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trueup.bundle.compiling.onnx_carrying import carry_graph, is_graph
 from trueup.bundle.compiling.parts import Column, Compiled, NotCompiled, columns_of
 from trueup.bundle.features import FeatureSpec
 
@@ -24,6 +25,10 @@ def convert_to_onnx(model: Any, features: Sequence[FeatureSpec], *, task: str) -
     task : str
         binary, multiclass or regression.
     """
+    if is_graph(model):
+        return carry_graph(model, features, task=task)
+    if any(feature.dtype for feature in features):
+        return NotCompiled(type(model).__name__, "a column has a type of its own, which ONNX would not keep")
     try:
         from skl2onnx import to_onnx
         from skl2onnx.common.data_types import DoubleTensorType, StringTensorType

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.bundle.compiling.tracing import Block, Traced, Tracer, Uncompilable, encoded
+from trueup.bundle.compiling.tracing import UNKNOWN_TEXT, Block, Traced, Tracer, Uncompilable, encoded
 from trueup.bundle.compiling.wrapping import given_by
 
 _MOST_ANSWERS = 20_000_000
@@ -164,8 +164,18 @@ def _target(tracer: Tracer, encoder: Any, block: Block, path: str) -> Block:
 
 def _encoded(tracer: Tracer, encoder: Any, block: Block, *, owners: Sequence[Sequence[int]], path: str) -> Block:
     known = [np.asarray(one) for one in encoder.categories_]
+    _refuse_unnamed(block, known, path)
     tables = position_columns(tracer, block, known, path=path)
     return probe(tracer, encoder, tables, owners=owners, safe=known, path=path)
+
+
+def _refuse_unnamed(block: Block, known: Sequence[NDArray[Any]], path: str) -> None:
+    """Refuse an encoder that knows a text which stands among the unknown ones here: it would tell it from them."""
+    for column, values in zip(block.columns, known, strict=True):
+        if column.values is None or UNKNOWN_TEXT not in column.values.tolist():
+            continue
+        if not {value for value in values.tolist() if isinstance(value, str)} <= set(column.values.tolist()):
+            raise Uncompilable(path, f'it knows texts of "{column.name}" that the schema does not have')
 
 
 def in_order(counts: Sequence[int]) -> list[list[int]]:

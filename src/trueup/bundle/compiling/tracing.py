@@ -18,6 +18,8 @@ from trueup.bundle.compiling.parts import Column, Compiled, NotCompiled
 from trueup.bundle.predictors.instructions import INSTRUCTIONS
 
 Container = Literal["frame", "array", "sparse"]
+UNKNOWN_TEXT = "\x00 any text that is not known"
+"""Stands in a table for every text that the schema does not have; no column holds it."""
 _MOST_ENTRIES = 4_000
 """Tables up to this size in all are looked up; larger ones with one exception each are compared."""
 

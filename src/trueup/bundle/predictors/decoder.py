@@ -1,8 +1,9 @@
 """How do the bytes of a request become the numbers a compiled predictor takes? A decoder made from the schema.
 
 One pass with msgspec, no data frame: numbers, booleans and dates become float64, a category its position among the
-schema's categories. What is not known becomes NaN: null, a category never seen, a fractional or negative code. The
-same values as `frames` gives (a test holds that). Nothing slower than NumPy is imported.
+schema's categories. What is not known becomes NaN: null, a category never seen, a fractional or negative code. (Where
+the model takes texts as they come, a category never seen is the position behind the last.) The same values as `frames`
+gives (a test holds that). Nothing slower than NumPy is imported.
 """
 
 from __future__ import annotations
@@ -140,9 +141,11 @@ def _reader(feature: FeatureSpec) -> Callable[[Any], float]:
 
 def _category_reader(feature: FeatureSpec) -> Callable[[Any], float]:
     places: dict[str | None, float] = {text: float(place) for place, text in enumerate(feature.categories)}
+    unknown = math.nan if feature.unknown_place is None else float(feature.unknown_place)
+    places[None] = math.nan
 
     def read(value: Any) -> float:
-        return places.get(value if type(value) is str else category_text(value), math.nan)
+        return places.get(value if type(value) is str else category_text(value), unknown)
 
     return read
 

@@ -1,7 +1,7 @@
 """How does a model in ONNX format answer? ONNX Runtime on one thread, imported when such a stage is opened.
 
-The model takes either one matrix of float64, or one column for each input: numbers as float64, categories as text (an
-empty one where missing). It gives one tensor of numbers.
+The model takes either one matrix of float64 (or of float32, to which numbers are rounded), or one column for each
+input: numbers as float64, categories as text (an empty one where missing). It gives one tensor of numbers.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class OnnxStage:
         options.log_severity_level = 4
         self._session = _session(runtime, content, options)
         self._names = [one.name for one in self._session.get_inputs()]
+        self._matrix_type = np.float32 if self._session.get_inputs()[0].type == "tensor(float)" else np.float64
         self._texts = [None if known is None else np.array([*known, ""], dtype=object) for known in inputs]
         self._output = [output]
 
@@ -52,7 +53,8 @@ class OnnxStage:
 
     def _fed(self, matrix: Numbers) -> dict[str, Any]:
         if not self._texts:
-            return {self._names[0]: np.ascontiguousarray(matrix)}
+            with np.errstate(over="ignore"):
+                return {self._names[0]: np.ascontiguousarray(matrix, dtype=self._matrix_type)}
         return {
             name: _column(matrix[:, place : place + 1], texts)
             for place, (name, texts) in enumerate(zip(self._names, self._texts, strict=True))
