@@ -65,6 +65,18 @@ class BundleNotFound(BundleError):
     code = "bundle.not-found"
 
 
+class LockRefused(BundleRefused):
+    """The environment of a bundle's lock cannot be the one it was made in: no hash, another hash, no such version."""
+
+    code = "bundle.lock-refused"
+
+
+class EnvironmentUnavailable(BundleError):
+    """The environment of a bundle cannot be made here: no package index, no such Python, no space."""
+
+    code = "bundle.environment-unavailable"
+
+
 class BadArchive(BundleRefused):
     """An archive is no archive of a bundle, or would write outside its folder."""
 

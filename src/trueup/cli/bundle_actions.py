@@ -32,6 +32,13 @@ def add_bundle(commands: argparse._SubParsersAction[P]) -> None:
     export.add_argument("--into", default=".", metavar="FOLDER", help="folder to write it in (default: this one)")
     import_ = _add(actions, "import", "take an archive into the project's bundles, once it was verified")
     import_.add_argument("archive", help="file that trueup bundle export wrote")
+    run = _add(
+        actions, "run", "recreate the bundle's environment, prove it there, and let it answer the rows of a file"
+    )
+    run.add_argument("bundle", help=_BUNDLE)
+    run.add_argument("--input", metavar="FILE", help="rows: .jsonl, .csv or .parquet (default: golden rows only)")
+    run.add_argument("--output", metavar="FILE", help="answers: .jsonl, .csv or .parquet")
+    run.add_argument("--in-place", action="store_true", help="in the environment that is running, without making one")
     trust = _add(actions, "trust", "list the keys whose bundles are believed, add one, or end its trust")
     trust.add_argument("public_key", nargs="?", help="a .pub file, or the name of a key that is trusted")
     trust.add_argument("--until", metavar="DATE", help="its last day, in UTC, such as 2027-06-30")

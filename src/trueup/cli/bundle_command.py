@@ -14,6 +14,7 @@ _ACTIONS = {
     "notes": "showing.notes",
     "export": "moving.export",
     "import": "moving.import_",
+    "run": "running.run",
     "trust": "trusting.trust",
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import make_golden_requests
 from trueup.bundle.package import BundleContents, BundleRef, package
-from trueup.bundle.signing import ensure_signing_key
+from trueup.bundle.signing import ensure_signing_key, sign_folder
 from trueup.cli.workspace import open_workspace
+from trueup.kernel.digests import canonical_json, digest_of_bytes
 
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")
 RUNS = (*STARTS, "pickle.find_class", "socket.connect")
@@ -114,3 +117,20 @@ def second(packaged: tuple[Path, BundleRef, BundleRef]) -> str:
 def folder_of(project: Path) -> Callable[[str], Path]:
     """Return what gives a bundle's folder in the copied project."""
     return lambda digest: project / ".trueup" / "lake" / "bundles" / digest
+
+
+@pytest.fixture
+def signed_again(project: Path) -> Callable[..., str]:
+    """Return what signs a bundle anew for its files as they are now, and gives its new digest."""
+
+    def sign(folder: Path, **entries: Any) -> str:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["files"] = {name: digest_of_bytes((folder / name).read_bytes()) for name in manifest["files"]}
+        manifest |= {"lock_digest": manifest["files"]["environment.lock"], **entries}
+        (folder / "manifest.json").write_text(canonical_json(manifest))
+        digest = digest_of_bytes((folder / "manifest.json").read_bytes())
+        renamed = folder.rename(folder.with_name(digest))
+        sign_folder(renamed, signing_key=project / ".trueup" / "keys" / "bundle-signing.key")
+        return digest
+
+    return sign

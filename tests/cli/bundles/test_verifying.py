@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from trueup.bundle.loading import open_bundle
-from trueup.bundle.signing import public_key_path, sign_folder
+from trueup.bundle.signing import public_key_path
 from trueup.cli.main import main
-from trueup.kernel.digests import canonical_json, digest_of_bytes
+from trueup.kernel.digests import canonical_json
 
 Folder = Callable[[str], Path]
+Signed = Callable[..., str]
 
 
 class Bomb:
@@ -35,18 +36,6 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[st
     assert main([*arguments, "--json"]) == 1
     error: dict[str, Any] = json.loads(capsys.readouterr().out)["error"]
     return error
-
-
-def sign_again(folder: Path, project: Path, **entries: Any) -> str:
-    """Give a bundle the manifest and signature of what its files are now, by the project's own key; return its name."""
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest["files"] = {name: digest_of_bytes((folder / name).read_bytes()) for name in manifest["files"]}
-    manifest |= {"lock_digest": manifest["files"]["environment.lock"], **entries}
-    (folder / "manifest.json").write_text(canonical_json(manifest))
-    digest = digest_of_bytes((folder / "manifest.json").read_bytes())
-    renamed = folder.rename(folder.with_name(digest))
-    sign_folder(renamed, signing_key=project / ".trueup" / "keys" / "bundle-signing.key")
-    return digest
 
 
 @pytest.mark.usefixtures("nothing_runs")
@@ -128,9 +117,9 @@ def test_a_revoked_key_is_refused_with_its_reason(
 
 @pytest.mark.usefixtures("nothing_runs")
 def test_a_lock_that_is_not_the_manifests_is_refused(
-    project: Path, first: str, folder_of: Folder, capsys: pytest.CaptureFixture[str]
+    project: Path, first: str, folder_of: Folder, signed_again: Signed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digest = sign_again(folder_of(first), project, lock_digest="0" * 64)
+    digest = signed_again(folder_of(first), lock_digest="0" * 64)
 
     error = refused(["bundle", "verify", digest, "--replay", "--project", str(project)], capsys)
 
@@ -139,10 +128,15 @@ def test_a_lock_that_is_not_the_manifests_is_refused(
 
 @pytest.mark.usefixtures("nothing_runs")
 def test_a_pickle_with_os_system_is_refused_although_a_trusted_key_signed_it(
-    project: Path, first: str, folder_of: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    first: str,
+    folder_of: Folder,
+    signed_again: Signed,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder_of(first) / "model" / "model.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "canary")))
-    digest = sign_again(folder_of(first), project)
+    digest = signed_again(folder_of(first))
 
     error = refused(["bundle", "verify", digest, "--project", str(project)], capsys)
 
@@ -152,7 +146,7 @@ def test_a_pickle_with_os_system_is_refused_although_a_trusted_key_signed_it(
 
 
 def test_a_golden_row_that_no_longer_reproduces_is_refused(
-    project: Path, first: str, folder_of: Folder, capsys: pytest.CaptureFixture[str]
+    project: Path, first: str, folder_of: Folder, signed_again: Signed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     golden = folder_of(first) / "golden.jsonl"
     lines = golden.read_text().splitlines()
@@ -160,7 +154,7 @@ def test_a_golden_row_that_no_longer_reproduces_is_refused(
     row["output"] = [(float.fromhex(row["output"][0]) + 0.001).hex()]
     lines[7] = canonical_json(row)
     golden.write_text("".join(f"{line}\n" for line in lines))
-    digest = sign_again(folder_of(first), project)
+    digest = signed_again(folder_of(first))
 
     error = refused(["bundle", "verify", digest, "--replay", "--project", str(project)], capsys)
 
