@@ -15,7 +15,10 @@ PROOF = Contradicted(9, 3, Suspicion(0.35, 1.0, "less", 0.9), 412, 0.51, 0.28)
 def test_an_estimate_that_passes_its_checks_holds() -> None:
     judged = judge_estimate(GOOD, uncalibrated=0, watched=2_300, found=None)
     assert (judged.status, judged.reason) == ("holds", "2,300 final outcomes do not contradict it")
-    assert "no outcome has checked it" in judge_estimate(GOOD, uncalibrated=0, watched=0, found=None).reason
+
+
+def test_an_estimate_that_no_outcome_has_checked_does_not_hold_yet() -> None:
+    assert judge_estimate(GOOD, uncalibrated=0, watched=0, found=None).status == "unchecked"
 
 
 def test_a_contradiction_says_since_when_and_what() -> None:

@@ -47,7 +47,7 @@ class Estimate:
     at: str
     """End of the window: nothing that became final later is in `status`, `expected` and `at_end`."""
     status: str
-    """holds, contradicted, outside (scores no outcome was seen for), too_few."""
+    """holds, unchecked (no outcome yet), contradicted, outside (scores no outcome was seen for), too_few."""
     reason: str
     """The same in words."""
     expected: Figures

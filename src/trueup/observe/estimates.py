@@ -13,7 +13,7 @@ from typing import Literal
 from trueup.measure.contradiction import Contradicted
 from trueup.measure.estimated import EstimatedPerformance
 
-EstimateStatus = Literal["holds", "contradicted", "outside", "too_few"]
+EstimateStatus = Literal["holds", "unchecked", "contradicted", "outside", "too_few"]
 FEWEST_CASES = 100
 """Cases of a window below which nothing is estimated."""
 UNCALIBRATED = 0.05
@@ -66,8 +66,7 @@ def judge_estimate(
     rate = estimate.outcome_rate or 0.0
     if rate <= 0.0 or estimate.standard_error > ROUGH * rate:
         return Judged("too_few", "so few positive outcomes are known for such scores that their rate is a guess")
-    checked = f"{watched:,} final outcomes do not contradict it" if watched else "no outcome has checked it yet"
-    return Judged("holds", checked)
+    return _unproved(watched)
 
 
 def contradiction_text(found: Contradicted) -> str:
@@ -78,3 +77,9 @@ def contradiction_text(found: Contradicted) -> str:
         f"of {found.cases:,} cases {scores}, {found.seen_rate:.1%} came true "
         f"where {found.expected_rate:.1%} were expected"
     )
+
+
+def _unproved(watched: int) -> Judged:
+    if not watched:
+        return Judged("unchecked", "no outcome has checked it yet")
+    return Judged("holds", f"{watched:,} final outcomes do not contradict it")

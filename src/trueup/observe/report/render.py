@@ -18,6 +18,7 @@ from trueup.observe.report.answer import (
     earned_word,
     recommended_strategy,
 )
+from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value
 from trueup.observe.report.tables import (
     bullet_of,
     drift_rows,
@@ -124,6 +125,10 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "strategies": strategy_rows(rehearsal, chosen),
         "bullet": bullet_of(chosen, compared_strategy(rehearsal, chosen)) if chosen else None,
         "windows": window_rows(rehearsal, chosen) if chosen else (),
+        "foreseen": foreseen_rows(rehearsal, chosen) if chosen else (),
+        "foreseen_value": foreseen_value(rehearsal, chosen) if chosen else None,
+        "foreseen_auc": foreseen_auc(chosen) if chosen else None,
+        "contradicted": contradiction_rows(chosen) if chosen else (),
         "kpis": kpi_rows(chosen, charter) if chosen else (),
         "guards": guard_rows(chosen) if chosen else (),
         "events": event_rows(chosen.releases) if chosen else (),

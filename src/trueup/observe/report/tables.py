@@ -101,6 +101,8 @@ class DriftRow:
     drift: FeatureDrift
     window: str
     bar: float
+    in_window: float | None
+    """Effect on all cases of that window, in the currency."""
 
 
 def strategy_rows(rehearsal: Rehearsal, chosen: Strategy | None) -> tuple[StrategyRow, ...]:
@@ -240,13 +242,25 @@ def event_rows(releases: Sequence[Release]) -> tuple[EventRow, ...]:
 def drift_rows(rehearsal: Rehearsal, shown: int = 12) -> tuple[DriftRow, ...]:
     """Return the features that moved, the largest sure loss first, then by effect, then by shift."""
     labels = {w.start: window_text(w.start, w.end) for s in rehearsal.strategies for w in s.windows}
+    cases = {w.start: w.rows for s in rehearsal.strategies for w in s.windows}
     worst: dict[str, FeatureDrift] = {}
     for drift in sorted(rehearsal.drift, key=_drift_order):
         worst.setdefault(drift.feature, drift)
     return tuple(
-        DriftRow(d, labels.get(d.window, date_text(d.window)), round(_within(d.shift) * 100, 1))
+        DriftRow(
+            drift=d,
+            window=labels.get(d.window, date_text(d.window)),
+            bar=round(_within(d.shift) * 100, 1),
+            in_window=None
+            if d.effect_on_value is None or d.window not in cases
+            else d.effect_on_value * cases[d.window],
+        )
         for d in list(worst.values())[:shown]
     )
+
+
+def _times(effect: float, cases: int | None) -> float | None:
+    return None if cases is None else effect * cases
 
 
 def _drift_order(drift: FeatureDrift) -> tuple[bool, float, float, str, str]:

@@ -60,14 +60,14 @@ def value_by_window(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
     if marks:
         legend.append(Entry("mark", "R1, R2 … releases, listed below"))
     frame = Frame(
-        _labels(chosen.windows),
+        window_labels(chosen.windows),
         lambda y: axis_money(y, rehearsal.currency),
         zero="Baseline",
         level=(level[0], "Promise") if level else None,
     )
     columns, rows = _value_table(rehearsal)
     noun = window_noun(chosen.windows)
-    return _trend(
+    return make_trend(
         "value",
         f"Value, {noun} by {noun}",
         f"What {chosen.name}{f' and {other.name}' if other else ''} would have brought against the baseline",
@@ -92,14 +92,14 @@ def value_added_up(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
         )
         legend.append(Entry(colour, strategy.name))
     legend.append(Entry("base", "Baseline"))
-    frame = Frame(_labels(chosen.windows), lambda y: axis_money(y, rehearsal.currency), zero="Baseline")
+    frame = Frame(window_labels(chosen.windows), lambda y: axis_money(y, rehearsal.currency), zero="Baseline")
     columns = ("Window", *(line.name for line in lines))
     rows = tuple(
         (label, *(money(line.points[i][1], rehearsal.currency) if i < len(line.points) else "" for line in lines))
-        for i, label in enumerate(_labels(chosen.windows))
+        for i, label in enumerate(window_labels(chosen.windows))
     )
     caption = "Value of each strategy against the baseline, added up, before the cost of retraining"
-    return _trend("added-up", "Added up", caption, lines, frame=frame, legend=legend, columns=columns, rows=rows)
+    return make_trend("added-up", "Added up", caption, lines, frame=frame, legend=legend, columns=columns, rows=rows)
 
 
 def performance_by_window(rehearsal: Rehearsal, chosen: Strategy) -> Trend | None:
@@ -113,14 +113,14 @@ def performance_by_window(rehearsal: Rehearsal, chosen: Strategy) -> Trend | Non
         if points:
             lines.append(Line(strategy.name, points, colour, 2.0 if strategy is chosen else 1.5, label=strategy.name))
             legend.append(Entry(colour, strategy.name))
-    frame = Frame(_labels(chosen.windows), lambda y: f"{y:.9g}".replace("-", "−"))
+    frame = Frame(window_labels(chosen.windows), lambda y: f"{y:.9g}".replace("-", "−"))
     columns = ("Window", *(line.name for line in lines))
     rows = tuple(
         (label, *(_or_none(line.points[i][1]) if i < len(line.points) else "" for line in lines))
-        for i, label in enumerate(_labels(chosen.windows))
+        for i, label in enumerate(window_labels(chosen.windows))
     )
     title = f"{_METRICS[found]} by {window_noun(chosen.windows)}"
-    return _trend(
+    return make_trend(
         "performance",
         title,
         "Every strategy on the same cases",
@@ -144,10 +144,11 @@ def _or_none(value: float | None) -> str:
     return UNKNOWN if value is None else number(value, 3)
 
 
-def _trend(
+def make_trend(
     name: str, title: str, caption: str, lines: Sequence[Line], *, frame: Frame, marks: Sequence[Mark] = (),
     legend: Sequence[Entry], columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...],
 ) -> Trend:  # fmt: skip
+    """Return a chart in both sizes with what belongs to it."""
     label = f"{caption}, {frame.x_labels[0]} to {frame.x_labels[-1]}. The figures are in the table below the chart."
     wide = draw(line_chart(lines, frame=frame, marks=marks, size=WIDE), css_class="only-wide", label=label)
     narrow = draw(line_chart(lines, frame=frame, marks=marks, size=NARROW), css_class="only-narrow", label=label)
@@ -182,7 +183,8 @@ def _coloured(rehearsal: Rehearsal, chosen: Strategy) -> list[tuple[Strategy, st
     return [(chosen, "actual"), *zip(ordered, colours, strict=False)]
 
 
-def _labels(windows: Sequence[Window]) -> tuple[str, ...]:
+def window_labels(windows: Sequence[Window]) -> tuple[str, ...]:
+    """Return what each window is called on an axis."""
     return tuple(window_text(w.start, w.end) for w in windows)
 
 
@@ -217,13 +219,14 @@ def _marks(releases: Sequence[Release], windows: Sequence[Window]) -> list[Mark]
         number_of += release.kind in ("first", "retrained")
         if release.kind == "refused":
             continue
-        place = _place(release.at, windows)
+        place = place_of(release.at, windows)
         if place is not None:
             marks.append(Mark(place, "back" if going_back else f"R{number_of}", going_back))
     return marks
 
 
-def _place(at: str, windows: Sequence[Window]) -> float | None:
+def place_of(at: str, windows: Sequence[Window]) -> float | None:
+    """Return where a moment lies on the axis, window ``i`` being from ``i - 0.5`` to ``i + 0.5``; None outside."""
     when = day(at)
     if when is None:
         return None
