@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import demonstrating, expressing, ingesting, predicting, profiling, rehearsing, starting
+from benchmarks import demonstrating, expressing, ingesting, monitoring, predicting, profiling, rehearsing, starting
 from benchmarks.measuring import Figure
 from benchmarks.telling import write_figures
 
@@ -16,6 +16,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Figure]]] = {
     "start": lambda _: starting.figures(),
     "expressions": lambda _: expressing.figures(),
     "profiles": lambda _: profiling.figures(),
+    "monitoring": monitoring.figures,
     "ingest": ingesting.figures,
     "predict": lambda _: list(predicting.figures()),
     "demo": demonstrating.figures,

@@ -7,6 +7,7 @@ how many runs are simulated; ten times as many for the guard's false alarms.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.guarding import guard_figures
-from benchmarks.measuring import Figure
+from benchmarks.measuring import Figure, apart
+from benchmarks.monitoring import ROWS, many_rows, write_window
 from benchmarks.telling import write_figures
 from trueup.align.charter import Guard, Limit
 from trueup.kernel.durations import MICROSECONDS_PER_DAY as DAY
@@ -128,6 +130,13 @@ def figures(runs: int, *, cases: int) -> Iterator[Figure]:
         note = f"{size:,} cases, 20 features, 365 turns"
         yield Figure(f"observe.{size}", seconds, "CPU s", note=note)
         yield Figure(f"observe.{size}.memory", peak, "MB", note=f"{note}; beside the data")
+    with tempfile.TemporaryDirectory() as folder:
+        write_window(Path(folder) / "reference.parquet", rows=ROWS, seed=1)
+        for millions in (1, 20):
+            seconds, peak, whole = apart(many_rows, Path(folder), millions=millions)
+            note = f"{millions} million rows x 20 columns{'' if whole else ', WRONG COUNTS'}"
+            yield Figure(f"profile.{millions}m", seconds, "CPU s per million", note=note)
+            yield Figure(f"profile.{millions}m.memory", peak, "MB", "target", 400.0, note)
 
 
 def main() -> None:
