@@ -65,10 +65,11 @@ def figures_of(name: str) -> list[Figure]:
     from threadpoolctl import threadpool_limits
 
     subject = SUBJECTS[name]
+    unfitted = subject.make()  # loads its libraries, so that they are held to one thread too
     with threadpool_limits(limits=1):
         matrix = made_rows(TRAINING_ROWS + ROWS)
         fitted, asked = matrix[:TRAINING_ROWS], matrix[TRAINING_ROWS:]
-        model = subject.make().fit(framed(fitted, subject.features), outcomes(fitted))
+        model = unfitted.fit(framed(fitted, subject.features), outcomes(fitted))
         compiled = opened(compile_model(model, subject.features, task="binary", n_classes=2), subject.features)
         largest = largest_difference(model, compiled.score_rows(asked), framed(asked, subject.features))
         ways = ways_of(model, compiled, asked, subject.features)
