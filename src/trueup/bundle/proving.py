@@ -1,4 +1,4 @@
-"""How is a fast predictor tried without trusting it? In a fresh, confined process that never held the model."""
+"""How is a fast predictor tried without trusting it? In a fresh process that never held the model."""
 
 from __future__ import annotations
 
