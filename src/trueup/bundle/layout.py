@@ -6,6 +6,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "signature.json"
 GOLDEN = "golden.jsonl"
 LOCK = "environment.lock"
+SBOM = "sbom.cdx.json"
 MODEL_FOLDER = "model"
 MODEL_FILE = "model/model.pkl"
 PREDICTOR_FOLDER = "predictor"
@@ -16,7 +17,7 @@ REFERENCE_FOLDER = "reference"
 EVIDENCE_FOLDER = "evidence"
 """Beside the content: neither in the digest nor signed."""
 
-SINGLE_FILES = (GOLDEN, LOCK)
+SINGLE_FILES = (GOLDEN, LOCK, SBOM)
 CONTENT_FOLDERS = (MODEL_FOLDER, PREDICTOR_FOLDER, CODE_FOLDER, REFERENCE_FOLDER)
 REQUIRED = (MODEL_FILE, GOLDEN, LOCK)
 

@@ -23,6 +23,7 @@ from trueup.bundle.layout import (
     PLAN,
     PREDICTOR_FOLDER,
     REFERENCE_FOLDER,
+    SBOM,
     is_safe_path,
 )
 from trueup.bundle.loading import verify_bundle
@@ -32,6 +33,7 @@ from trueup.bundle.parity import certify
 from trueup.bundle.proof import TOLERANCE, Proof
 from trueup.bundle.proving import prove_apart
 from trueup.bundle.publishing import partial_folder, publish_folder, write_file
+from trueup.bundle.sbom import bill_of_materials
 from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.served import KINDS, Served
 from trueup.bundle.signing import public_key_path, sign_folder
@@ -175,6 +177,14 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
         f"{REFERENCE_FOLDER}/{name}.json": canonical_json(value).encode() for name, value in contents.reference.items()
     }
     files[LOCK] = lock.encode()
+    files[SBOM] = bill_of_materials(
+        project=contents.project,
+        model_version=contents.model_version,
+        model_digest=digest_of_bytes(model),
+        task=contents.task,
+        features=contents.features,
+        lock=lock,
+    )
     for path in files:
         if not is_safe_path(path):
             raise BundleError(f"{path!r} cannot be a path in a bundle; use plain names without \\, : or ..", path=path)
