@@ -25,6 +25,7 @@ from trueup.bundle.manifest import parse_manifest
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.signing import public_key_path
+from trueup.bundle.unpacking import contents_of
 from trueup.data.ingest import ingest
 from trueup.loop.adopt import Adopted, CannotAdopt, adopt_mlflow
 from trueup.loop.prepare import Workspace, open_tables, table_name
@@ -238,6 +239,14 @@ def test_packaging_again_gives_the_same_digest(
     again = adopt_mlflow(folders / "lightgbm-text", project=project, workspace=workspace)
 
     assert again.bundle == adopt("lightgbm-text").bundle
+
+
+def test_packaging_the_bundle_again_knows_which_library_its_format_needs(
+    adopt: Callable[[str], Adopted], project: Project
+) -> None:
+    key = public_key_path(Path(project.folder) / ".trueup" / "keys" / "bundle-signing.key")
+
+    assert contents_of(adopt("lightgbm-text").bundle.path, trusted_keys=[key]).needs == ("lightgbm",)
 
 
 def test_without_a_signature_the_types_come_from_the_projects_table(adopt: Callable[[str], Adopted]) -> None:

@@ -50,6 +50,7 @@ def contents_of(bundle: Path, *, trusted_keys: Sequence[Path]) -> BundleContents
         recipe_digest=manifest.recipe_digest,
         reference={name.removesuffix(".json"): json.loads(content) for name, content in reference.items()},
         code=code,
+        needs=tuple(manifest.recipe.get("needs", ())),
         requirements_lock=read_checked(bundle, LOCK, manifest).decode(),
         cutoff=manifest.predictor.cutoff,
     )

@@ -277,7 +277,14 @@ def _contents(
     workspace: Workspace,
 ) -> BundleContents:
     history = rows.history
-    recipe = {"kind": "mlflow", "flavour": logged.flavour, "model": examined.kind, "code": sorted(logged.code)}
+    needs = _NEEDS.get(logged.flavour, ())
+    recipe = {
+        "kind": "mlflow",
+        "flavour": logged.flavour,
+        "model": examined.kind,
+        "code": sorted(logged.code),
+        "needs": list(needs),
+    }
     source = digest_of_bytes(logged.file.read_bytes())
     named = history.classes if history is not None and history.classes else examined.labels
     return BundleContents(
@@ -295,7 +302,7 @@ def _contents(
         recipe=recipe,
         recipe_digest=digest_of([recipe, source]),
         code=logged.code,
-        needs=_NEEDS.get(logged.flavour, ()),
+        needs=needs,
     )
 
 
