@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from benchmarks.guarding import NULLS, alarm_share, early_bad_news, value_drop
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -31,6 +32,25 @@ def test_false_alarms_stay_under_alpha_when_watched_after_every_case() -> None:
     )
     # exactly at the limit, 2,000 looks each: at most 5 % by theory; 4 standard errors for the luck of 300 runs
     assert alarms / runs <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("world", NULLS)
+def test_no_null_world_raises_more_false_alarms_than_promised(world: str) -> None:
+    runs = 150
+    share = alarm_share(NULLS[world], runs, cases=3_000, seed=5)
+    assert share <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)  # `make endurance` watches 10,000 runs of each
+
+
+def test_an_order_that_depends_on_outcomes_is_not_promised_anything() -> None:
+    assert alarm_share(early_bad_news, 20, cases=3_000) > 0.9
+
+
+def test_a_drop_of_a_fifth_in_value_is_found() -> None:
+    found = value_drop(15, drop=0.2, allowed=0.0, healthy=0)
+    assert found.share == 1.0
+    # 30 % hits at 10 each bring 2.3 a case; 20 % less are 25.8 % hits. By Wald the log capital of the best bet grows by
+    # 0.0045 a case, so log(20 * 20) = 6, the price of grid and stakes included, takes 1,300 cases
+    assert 400 < found.median_cases < 3_000
 
 
 def test_a_fixed_level_test_looked_at_daily_would_cry_wolf() -> None:
