@@ -89,3 +89,17 @@ def test_it_trains_once_then_packages_again_and_says_what_ships(
     said = capsys.readouterr().out
     assert "times original" in said
     assert "Since this model was trained, the charter changed" in said
+
+
+@pytest.mark.timeout(600)
+def test_a_key_signs_until_its_last_day_and_not_after_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["package", str(project), "--json"]) == 0
+    trust = ["bundle", "trust", "bundle-signing.key", "--project", str(project), "--until"]
+
+    assert main([*trust, "2999-12-31"]) == 0
+    assert main(["package", str(project)]) == 0
+
+    assert main([*trust, "2020-12-31"]) == 0
+    capsys.readouterr()
+    assert main(["package", str(project), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.key-expired"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 
 from trueup.bundle.golden import parse_golden
@@ -12,7 +13,7 @@ from trueup.bundle.loading import read_checked, verify_bundle
 from trueup.bundle.package import BundleContents
 
 
-def contents_of(bundle: Path, *, trusted_keys: Sequence[Path]) -> BundleContents:
+def contents_of(bundle: Path, *, trusted_keys: Sequence[Path], today: date | None = None) -> BundleContents:
     """Return the contents that a bundle was packaged from, after it was verified; nothing of it is executed.
 
     Parameters
@@ -21,13 +22,15 @@ def contents_of(bundle: Path, *, trusted_keys: Sequence[Path]) -> BundleContents
         Folder of the bundle.
     trusted_keys : sequence of Path
         Public keys; the signature must be of one of them.
+    today : date, optional
+        The day in UTC, for keys with a last day.
 
     Raises
     ------
     BundleRefused
         What `loading.verify_bundle` raises.
     """
-    manifest = verify_bundle(bundle, trusted_keys=trusted_keys)
+    manifest = verify_bundle(bundle, trusted_keys=trusted_keys, today=today)
     code, reference = (
         {name: read_checked(bundle, f"{folder}/{name}", manifest) for name in _names(manifest.files, folder)}
         for folder in (CODE_FOLDER, REFERENCE_FOLDER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ class Workspace:
         """Return the part of the workspace that the loop works in."""
         from trueup.loop.prepare import Workspace as LoopWorkspace
 
-        return LoopWorkspace(self.root)
+        return LoopWorkspace(self.root, today=dt.datetime.now(dt.UTC).date())
 
     @property
     def reports(self) -> Path:

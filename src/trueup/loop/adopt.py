@@ -135,7 +135,10 @@ def adopt_mlflow(
     try:
         model.write_bytes(examined.content)
         bundle = package(
-            contents, into=workspace.bundles, signing_key=ensure_signing_key(workspace.keys / "bundle-signing.key")
+            contents,
+            into=workspace.bundles,
+            signing_key=ensure_signing_key(workspace.keys / "bundle-signing.key"),
+            today=workspace.today,
         )
     finally:
         model.unlink(missing_ok=True)

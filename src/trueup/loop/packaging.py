@@ -78,8 +78,8 @@ def package_again(project: Project, workspace: Workspace, bundle: Path, *, progr
     """
     key = ensure_signing_key(workspace.keys / "bundle-signing.key")
     progress(0, 1, "packaging and proving")
-    contents = contents_of(bundle, trusted_keys=[public_key_path(key)])
-    made = package(contents, into=workspace.bundles, signing_key=key)
+    contents = contents_of(bundle, trusted_keys=[public_key_path(key)], today=workspace.today)
+    made = package(contents, into=workspace.bundles, signing_key=key, today=workspace.today)
     remember_bundle(workspace, made)
     return evidence_of(made, stale=tuple(_changed(project, workspace, contents)))
 

@@ -54,6 +54,8 @@ class Workspace:
     """Where a project's working files live."""
 
     root: Path
+    today: dt.date | None = None
+    """The day in UTC, for a signing key that has a last day."""
 
     @property
     def lake(self) -> Path:

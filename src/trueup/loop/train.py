@@ -186,7 +186,7 @@ def _package(
             cutoff=cutoff,
         )
         key = ensure_signing_key(workspace.keys / "bundle-signing.key")
-        bundle = package(contents, into=workspace.bundles, signing_key=key)
+        bundle = package(contents, into=workspace.bundles, signing_key=key, today=workspace.today)
         remember_bundle(workspace, bundle)
         return bundle
     finally:
