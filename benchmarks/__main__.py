@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import demonstrating, expressing, ingesting, monitoring, predicting, profiling, rehearsing, starting
@@ -12,7 +12,7 @@ from benchmarks.measuring import Figure
 from benchmarks.telling import write_figures
 
 OUTPUT = Path("build/bench.json")
-SUBJECTS: dict[str, Callable[[Path], list[Figure]]] = {
+SUBJECTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "start": lambda _: starting.figures(),
     "expressions": lambda _: expressing.figures(),
     "profiles": lambda _: profiling.figures(),

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks.guarding import guard_figures
 from benchmarks.measuring import Figure, apart
-from benchmarks.monitoring import ROWS, many_rows, write_window
+from benchmarks.monitoring import ROWS, many_rows
 from benchmarks.telling import write_figures
+from benchmarks.windows import write_window
 from trueup.align.charter import Guard, Limit
 from trueup.kernel.durations import MICROSECONDS_PER_DAY as DAY
 from trueup.kernel.durations import Duration

@@ -1,78 +1,81 @@
 """What does watching production cost? Drift beside only reading the columns, daily figures beside only the join.
 
 The peer that reads only decodes the same files with the same reader and does nothing with the values. SciPy computes
-two distances on columns that are decoded already.
+two distances on columns that are decoded already. Evidently, NannyML and whylogs read the same files, fewer rows of
+them, each in an environment of its own.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from benchmarks.agreeing import beside_evidently, beside_scipy, beside_sklearn, drift_of, estimated_auc
 from benchmarks.measuring import Figure, apart, best_cost, cost_of
+from benchmarks.peers.environments import PeerMissing, run_peer
+from benchmarks.windows import COLUMNS, write_outcomes, write_scores, write_windows
 from trueup.data.duck import connect
 from trueup.data.outcome_counts import OutcomeFiles, PredictionFiles, count_outcomes
 from trueup.data.profile_plan import plan_profile
 from trueup.data.profiling import column_batches, opened, profile_files
 from trueup.measure.profiles import NumberProfile
 from trueup.measure.scorecounts import auc_from, calibration_error_from, value_curve
-from trueup.measure.table_profiles import TableDrift, compare_tables
 
-ROWS, CASES = 1_000_000, 10_000_000
-_NUMBERS, _WHOLE, _CATEGORIES = 14, 3, (5, 40, 2000)
+ROWS, FEWER, CASES = 1_000_000, 200_000, 10_000_000
+PEERS = ("evidently", "nannyml", "whylogs")
 _REPEATS = 3
 
 
-def figures(folder: Path) -> list[Figure]:
-    """Return CPU seconds and memory of two windows of a million rows and of ten million predictions."""
-    for name, seed in (("reference", 1), ("current", 2)):
-        write_window(folder / f"{name}.parquet", rows=ROWS, seed=seed)
+def figures(folder: Path) -> Iterator[Figure]:
+    """Yield CPU seconds and memory of two windows of a million rows and of ten million predictions, and agreement."""
+    write_windows(folder, rows=ROWS)
     ours, memory = apart(ours_cost, folder)
-    reading, scipy = apart(reading_cost, folder), apart(scipy_cost, folder)
-    ks, wasserstein = apart(differences, folder)
-    windows = f"2 windows of {ROWS:,} x {_NUMBERS + _WHOLE + len(_CATEGORIES)}"
+    windows = f"2 windows of {ROWS:,} x {COLUMNS}"
+    yield Figure("monitoring.drift", ours, "CPU s", "only reading the columns", apart(reading_cost, folder), windows)
+    yield Figure("monitoring.drift.memory", memory, "MB", "target", 400.0, windows)
+    yield from scipy_figures(folder, ours=ours)
+    yield from peer_figures(folder / "fewer", ours=ours, memory=memory)
     write_outcomes(folder, rows=CASES)
     counted, joined = apart(counting_cost, folder), apart(join_cost, folder)
-    return [
-        Figure("monitoring.drift", ours, "CPU s", "only reading the columns", reading, windows),
-        Figure("monitoring.drift.memory", memory, "MB", "target", 400.0, windows),
-        Figure(
-            "monitoring.beside_scipy", ours, "CPU s", "scipy KS and Wasserstein", scipy, "scipy: numbers only, read"
-        ),
-        Figure("monitoring.ks_difference", ks, "largest", "target", 2e-3, "from scipy.stats.ks_2samp"),
-        Figure("monitoring.wasserstein_difference", wasserstein, "largest, in sd", "target", 3e-3, "from scipy.stats"),
-        Figure("monitoring.outcomes", counted, "CPU s", "the join alone", joined, f"{CASES:,} predictions, daily AUC"),
-    ]
+    yield Figure("monitoring.outcomes", counted, "CPU s", "the join alone", joined, f"{CASES:,} predictions, daily AUC")
 
 
-def write_window(path: Path, *, rows: int, seed: int) -> None:
-    """Write a table of numbers, some missing, small whole numbers and categories."""
-    rng = np.random.default_rng(seed)
-    shift = 0.02 * seed
-    columns: dict[str, pa.Array] = {}
-    for i in range(_NUMBERS):
-        kinds = (rng.normal(shift, 1, rows), rng.normal(10, 3, rows), rng.lognormal(3, 1.5, rows))
-        values = (*kinds, rng.gamma(2 + shift, 50, rows))[i % 4]
-        values[rng.random(rows) < (0.05 if i % 5 == 0 else 0.0)] = np.nan
-        columns[f"x{i}"] = pa.array(values, from_pandas=True)
-    for i in range(_WHOLE):
-        columns[f"n{i}"] = pa.array(rng.poisson(3 + 30 * i + shift, rows))
-    for i, kinds_of in enumerate(_CATEGORIES):
-        names = pa.array([f"category {j}" for j in range(kinds_of)])
-        codes = pa.array(rng.integers(0, kinds_of, rows).astype(np.int32))
-        columns[f"k{i}"] = pa.DictionaryArray.from_arrays(codes, names).cast(pa.string())
-    pq.write_table(pa.table(columns), path)
+def scipy_figures(folder: Path, *, ours: float) -> Iterator[Figure]:
+    """Yield the cost of SciPy and how far ours is from SciPy and scikit-learn."""
+    seconds, differences = apart(beside_scipy, folder)
+    yield Figure("monitoring.beside_scipy", ours, "CPU s", "scipy KS and Wasserstein", seconds, "14 numbers, decoded")
+    drifting = f"largest, from scipy; KS up to {differences['drift']:.2f}"
+    yield Figure("monitoring.ks_difference", differences["ks"], "KS", "target", 2e-4, drifting)
+    yield Figure("monitoring.wasserstein_difference", differences["wasserstein"], "share", "target", 3e-3, drifting)
+    yield Figure("monitoring.edges_difference", differences["edges"], "PSI, JS", "target", 1e-12, "on the same edges")
+    write_scores(folder, rows=ROWS)
+    known = apart(beside_sklearn, folder)
+    targets = {"auc": 1e-4, "calibration": 1e-9}
+    for name, target in targets.items():
+        yield Figure(f"monitoring.{name}_difference", known[name], name, "target", target, f"{ROWS:,} scores, sklearn")
 
 
-def drift_of(folder: Path) -> TableDrift:
-    """Profile both windows and compare them."""
-    before, now = [folder / "reference.parquet"], [folder / "current.parquet"]
-    reference = profile_files(before, plan_profile(before))
-    return compare_tables(reference, profile_files(now, plan_profile(now, origins=reference.origins)))
+def peer_figures(folder: Path, *, ours: float, memory: float) -> Iterator[Figure]:
+    """Yield what other tools take for fewer rows, per million rows, and how far ours is from them."""
+    folder.mkdir()
+    write_windows(folder, rows=FEWER)
+    write_scores(folder, rows=FEWER)
+    for name in PEERS:
+        try:
+            told = run_peer(name, folder)
+        except PeerMissing as error:
+            yield Figure(f"monitoring.beside_{name}", ours, "CPU s", name, note=f"the peer was not measured: {error}")
+            continue
+        scaled, note = told.cpu_seconds * ROWS / FEWER, f"per million rows; the peer of {FEWER:,}"
+        yield Figure(f"monitoring.beside_{name}", ours, "CPU s", name, scaled, note)
+        yield Figure(f"monitoring.beside_{name}.memory", memory, "MB", name, told.memory_mb, f"the peer for {FEWER:,}")
+        if name == "evidently":
+            apart_by = apart(beside_evidently, folder, told.found)
+            yield Figure("monitoring.evidently_difference", apart_by, "share", "target", 3e-3, "normed Wasserstein")
+        if name == "nannyml":
+            apart_by = abs(apart(estimated_auc, folder) - float(told.found["estimated auc"]))
+            yield Figure("monitoring.nannyml_difference", apart_by, "AUC", "target", 5e-4, "estimated, CBPE")
 
 
 def ours_cost(folder: Path) -> tuple[float, float]:
@@ -93,59 +96,6 @@ def reading_cost(folder: Path) -> float:
                     pass
 
     return best_cost(read, repeats=_REPEATS).cpu_seconds
-
-
-def scipy_cost(folder: Path) -> float:
-    """Return CPU seconds of two distances of the numbers, reading them not counted."""
-    from scipy import stats
-
-    pairs = _numbers(folder)
-    return cost_of(
-        lambda: [(stats.ks_2samp(a, b, method="asymp"), stats.wasserstein_distance(a, b)) for a, b in pairs.values()]
-    )[0].cpu_seconds
-
-
-def differences(folder: Path) -> tuple[float, float]:
-    """Return the largest difference from SciPy: of KS, and of Wasserstein in standard deviations of the column."""
-    from scipy import stats
-
-    found = {column.column: column.drift for column in drift_of(folder).columns}
-    ks, wasserstein = 0.0, 0.0
-    for name, (before, now) in _numbers(folder).items():
-        drift, exact = found[name], stats.wasserstein_distance(before, now)
-        ks = max(ks, abs((drift.ks or 0.0) - stats.ks_2samp(before, now, method="asymp").statistic))
-        wasserstein = max(wasserstein, abs((drift.wasserstein or 0.0) - exact) / float(np.std(before)))
-    return ks, wasserstein
-
-
-def _numbers(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    found = {}
-    for i in range(_NUMBERS):
-        sides = [pq.read_table(folder / f"{n}.parquet", columns=[f"x{i}"]) for n in ("reference", "current")]
-        before, now = (side.column(0).drop_null().to_numpy() for side in sides)
-        found[f"x{i}"] = before, now
-    return found
-
-
-def write_outcomes(folder: Path, *, rows: int) -> None:
-    """Write a year of predictions with ids that rise with time, and their outcomes in another order."""
-    rng = np.random.default_rng(3)
-    made = told = None
-    for start in range(0, rows, ROWS):
-        ids = np.arange(start, start + ROWS)
-        at = ids * (365 * 86_400_000_000 // rows)
-        score = rng.beta(1, 6, ROWS)
-        outcome = (rng.random(ROWS) < score).astype(np.int8)
-        predictions = pa.table({"prediction_id": ids, "event_time": pa.array(at, pa.timestamp("us")), "score": score})
-        acted, passed = np.where(outcome == 1, -30.0, -55.0), outcome * -0.85 * rng.lognormal(6, 1, ROWS)
-        outcomes = pa.table({"prediction_id": ids, "outcome": outcome, "acted": acted, "passed": passed})
-        made = made or pq.ParquetWriter(folder / "predictions.parquet", predictions.schema)
-        told = told or pq.ParquetWriter(folder / "outcomes.parquet", outcomes.schema)
-        made.write_table(predictions, row_group_size=122_880)
-        told.write_table(outcomes.take(pa.array(rng.permutation(ROWS))), row_group_size=122_880)
-    for writer in (made, told):
-        if writer:
-            writer.close()
 
 
 def counting_cost(folder: Path) -> float:
