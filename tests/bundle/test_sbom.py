@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 from typing import Any
@@ -75,3 +76,10 @@ def test_a_local_version_is_an_address_too() -> None:
     [component] = bill("torch==2.0+cpu\n")["components"]
 
     assert component["purl"] == "pkg:pypi/torch@2.0%2Bcpu"
+
+
+def test_a_library_that_replaces_the_reader_of_licences_changes_nothing() -> None:
+    # this one answers a fact that is not stated with an error, from its import on, for the whole process
+    importlib.import_module("importlib_metadata")
+
+    assert {c["name"] for c in bill(lock_environment())["components"]} >= {"numpy", "python"}

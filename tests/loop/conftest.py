@@ -16,6 +16,9 @@ from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_moment
 from trueup.loop.prepare import Workspace, open_tables, table_name
 
+collect_ignore = ["mlflow_folders.py"]
+"""A program that `test_adopt` runs apart; importing MLflow warns."""
+
 DAY = MICROSECONDS_PER_DAY
 DAYS = 300
 PER_DAY = 20

@@ -88,14 +88,19 @@ def _licences(name: str, version: str) -> list[dict[str, Any]]:
         stated = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:
         return []
-    if stated["Version"] != version:
+    if _stated(stated, "Version") != version:
         return []
-    if stated["License-Expression"]:
-        return [{"expression": stated["License-Expression"]}]
+    if expression := _stated(stated, "License-Expression"):
+        return [{"expression": expression}]
     classifiers = [text for text in stated.get_all("Classifier", []) if text.startswith("License ::")]
     names = [text.rpartition("::")[2].strip() for text in classifiers if not text.endswith("OSI Approved")]
-    field = (stated["License"] or "").strip()
+    field = _stated(stated, "License").strip()
     if not names and field:
         # some put the whole text there
         names = [field.splitlines()[0][:_LONGEST_NAME]]
     return [{"license": {"name": licence}} for licence in sorted(set(names))]
+
+
+def _stated(facts: importlib.metadata.PackageMetadata, name: str) -> str:
+    # some libraries bring another reader of these facts, for which a missing one is an error
+    return str(facts[name] or "") if name in facts else ""
