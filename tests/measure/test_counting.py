@@ -61,6 +61,23 @@ def test_every_number_is_counted_under_its_key(dense_from: int, parts: list[list
     assert counts.missing == len(everything) - len(present)
 
 
+@pytest.mark.parametrize("dense_from", [0, 20_000])
+@given(earlier=st.lists(batches, max_size=3), parts=batches, origin=origins)
+def test_nothing_of_an_earlier_column_stays_after_a_restart(
+    dense_from: int, earlier: list[list[list[float]]], parts: list[list[float]], origin: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_DENSE_FROM", dense_from)
+        counts = NumberCounts(origin=1.0)
+        found = []
+        for column in [*earlier, parts]:
+            counts.restart(origin=origin)
+            for part in column:
+                counts.add(np.array(part, dtype=np.float64))
+            found.append(profile_of(counts))
+    assert found == [profile_of(counted(column, origin=origin)) for column in [*earlier, parts]]
+
+
 @given(batches, origins, st.randoms(use_true_random=False))
 def test_the_order_of_numbers_and_the_cut_into_batches_change_nothing(
     parts: list[list[float]], origin: float, random: Random

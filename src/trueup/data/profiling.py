@@ -79,7 +79,11 @@ def profile_shard(shard: Shard) -> TableProfile:
     with told_as_unreadable(shard.path):
         file = opened(shard.path, shard.plan)
         rows = sum(file.metadata.row_group(group).num_rows for group in shard.row_groups)
-        columns = {c.name: profile_column(column_batches(file, c, shard.row_groups), c) for c in shard.plan.columns}
+        counts = NumberCounts()
+        columns = {
+            c.name: profile_column(column_batches(file, c, shard.row_groups), c, counts=counts)
+            for c in shard.plan.columns
+        }
     return TableProfile(rows, columns)
 
 
@@ -98,14 +102,14 @@ def column_batches(file: pq.ParquetFile, column: PlannedColumn, row_groups: Sequ
             yield batch.column(column.name)
 
 
-def profile_column(batches: Iterator[pa.Array], column: PlannedColumn) -> Profile:
-    """Return the profile of one column that comes in batches."""
+def profile_column(batches: Iterator[pa.Array], column: PlannedColumn, *, counts: NumberCounts) -> Profile:
+    """Return the profile of one column that comes in batches; `counts` is started again for a column of numbers."""
     if column.counted_as == "category":
         counted = CategoryCounts()
         for batch in batches:
             counted.add(batch)
         return counted.profile()
-    counts = NumberCounts(origin=column.origin)
+    counts.restart(origin=column.origin)
     for batch in batches:
         add_numbers(counts, batch, column)
     return profile_of(counts)
@@ -172,9 +176,8 @@ class CategoryCounts:
             self._flush()
             self._dictionary = coded.dictionary
             self._cases = np.zeros(len(coded.dictionary) + 1, dtype=np.int64)
-        self._cases += np.bincount(
-            coded.indices.fill_null(len(coded.dictionary)).to_numpy(), minlength=len(self._cases)
-        )
+        codes = coded.indices.fill_null(len(coded.dictionary)) if coded.indices.null_count else coded.indices
+        self._cases += np.bincount(codes.to_numpy(), minlength=len(self._cases))
 
     def profile(self) -> CategoryProfile:
         """Return what was counted so far."""

@@ -42,13 +42,21 @@ class NumberCounts:
     """
 
     def __init__(self, *, origin: float = 0.0) -> None:
+        self._room: Counts | None = None
+        self._cells: Counts | None = None
+        self.restart(origin=origin)
+
+    def restart(self, *, origin: float = 0.0) -> None:
+        """Forget what was counted, for another column; its counters come without a new page of memory."""
         if not np.isfinite(origin):
             raise OutOfRange(f"the origin is {origin:g}; it must be a finite number, such as 0 or the column's median")
         self.origin = float(origin)
         self.missing = 0
         self._whole: tuple[Counts, Counts] | None = (_nothing(), _nothing())
         self._waiting: list[Counts] = []
-        self._cells: Counts | None = None
+        if self._cells is not None:
+            self._cells[_used(self._cells)] = 0
+            self._room, self._cells = self._cells, None
 
     @property
     def is_exact(self) -> bool:
@@ -92,7 +100,7 @@ class NumberCounts:
     def _raw_found(self) -> tuple[Counts, Counts]:
         if self._cells is None:
             return _tally(np.concatenate(self._waiting)) if self._waiting else (_nothing(), _nothing())
-        used = np.flatnonzero(self._cells != 0)  # twice as fast as on integers
+        used = _used(self._cells)
         return used, self._cells[used]
 
     def _is_whole_so_far(self, given: Array) -> bool:
@@ -133,10 +141,9 @@ class NumberCounts:
             np.add.at(self._counters(), raw, counts)
 
     def _count_bins(self, shifted: Array) -> None:
-        absent = int(np.count_nonzero(np.isnan(shifted)))
-        self.missing += absent
         if self._cells is None and sum(map(len, self._waiting)) + len(shifted) < _DENSE_FROM:
-            present = shifted[~np.isnan(shifted)] if absent else shifted
+            present = shifted[~np.isnan(shifted)]
+            self.missing += len(shifted) - len(present)
             self._waiting.append(_raw_keys(present + 0.0))  # one zero, not two
             return
         cells = self._counters()
@@ -146,12 +153,11 @@ class NumberCounts:
             zeros = int(np.count_nonzero((shifted == 0.0) & np.signbit(shifted)))
             cells[_SIGN] -= zeros
             cells[0] += zeros
-        if absent:
-            _take_out_missing(cells, shifted, before)
+        self.missing += _take_out_missing(cells, shifted, before)
 
     def _counters(self) -> Counts:
         if self._cells is None:
-            self._cells = np.zeros(_CELLS, dtype=np.int64)
+            self._cells = np.zeros(_CELLS, dtype=np.int64) if self._room is None else self._room
             for keys in self._waiting:
                 np.add.at(self._cells, keys, 1)
             self._waiting = []
@@ -166,16 +172,25 @@ def summed(keys: Counts, counts: Counts) -> tuple[Counts, Counts]:
     return found, total
 
 
+def _used(cells: Counts) -> Counts:
+    return np.flatnonzero(cells != 0)  # twice as fast as on integers
+
+
 def _raw_keys(shifted: Array) -> Counts:
     return (shifted.view(np.uint64) >> np.uint64(SHIFT)).view(np.int64)
 
 
-def _take_out_missing(cells: Counts, shifted: Array, before: dict[np.int64, int]) -> None:
-    for cell, infinity in ((_INFINITY, np.inf), (_SIGN + _INFINITY, -np.inf)):
-        if cells[cell] > before[cell]:
-            cells[cell] = before[cell] + np.count_nonzero(shifted == infinity)
-    cells[_INFINITY + 1 : _SIGN] = 0
-    cells[_SIGN + _INFINITY + 1 :] = 0
+def _take_out_missing(cells: Counts, shifted: Array, before: dict[np.int64, int]) -> int:
+    """Return how many NaN were counted, after taking them out; only where NaN can be are cells looked at."""
+    missing = 0
+    for infinity, end, number in ((_INFINITY, _SIGN, np.inf), (_SIGN + _INFINITY, _CELLS, -np.inf)):
+        found = int(cells[infinity:end].sum()) - before[infinity]
+        if found:
+            infinite = int(np.count_nonzero(shifted == number))
+            cells[infinity:end] = 0
+            cells[infinity] = before[infinity] + infinite
+            missing += found - infinite
+    return missing
 
 
 def _all_whole(values: Array) -> bool:
