@@ -173,7 +173,7 @@ def _alike(one: NumberProfile, other: NumberProfile) -> tuple[NumberProfile, Num
 def _either(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the union of two increasing arrays; a merge of two runs is five times as fast as `numpy.union1d`."""
     both = np.sort(np.concatenate([one, other]), kind="stable")
-    return both[np.concatenate([[True], both[1:] != both[:-1]])]
+    return np.asarray(both[np.concatenate([[True], both[1:] != both[:-1]])], dtype=np.int64)
 
 
 def _spread(profile: NumberProfile, keys: NDArray[np.int64]) -> Array:
