@@ -17,7 +17,7 @@ from trueup.data.profiling import profile_files
 from trueup.measure.calibration import calibrate
 from trueup.measure.drift import Drift
 from trueup.measure.estimated import estimated_performance
-from trueup.measure.scorecounts import ScoreCounts, auc_from, calibration_error_from, count_scores
+from trueup.measure.scorecounts import ScoreCounts, auc_from, calibration_error_from, count_scores, log_loss_from
 from trueup.measure.table_profiles import TableDrift, compare_tables
 
 Array = NDArray[np.float64]
@@ -68,13 +68,14 @@ def _differences(ours: Drift, pair: Pair, *, exact: Pair | tuple[float, float]) 
 
 def beside_sklearn(folder: Path) -> dict[str, float]:
     """Return how far figures from 2,000 bins of the score are from those of all rows."""
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import log_loss, roc_auc_score
 
     score, outcome = _scores(folder, "reference")
     counts = count_scores(score, outcome)
     index = np.minimum((score * 10).astype(np.int64), 9)
     gaps = np.bincount(index, weights=score - outcome)
     return {
+        "log_loss": abs((log_loss_from(counts) or 0.0) - float(log_loss(outcome, score))),
         "auc": abs((auc_from(counts) or 0.0) - float(roc_auc_score(outcome, score))),
         "calibration": abs((calibration_error_from(counts) or 0.0) - float(np.abs(gaps).sum() / len(score))),
     }

@@ -20,7 +20,7 @@ from trueup.data.outcome_counts import OutcomeFiles, PredictionFiles, count_outc
 from trueup.data.profile_plan import plan_profile
 from trueup.data.profiling import column_batches, opened, profile_files
 from trueup.measure.profiles import NumberProfile
-from trueup.measure.scorecounts import auc_from, calibration_error_from, value_curve
+from trueup.measure.scorecounts import auc_from, calibration_error_from, log_loss_from, value_curve
 
 ROWS, FEWER, CASES = 1_000_000, 200_000, 10_000_000
 PEERS = ("evidently", "nannyml", "whylogs")
@@ -51,7 +51,7 @@ def scipy_figures(folder: Path, *, ours: float) -> Iterator[Figure]:
     yield Figure("monitoring.edges_difference", differences["edges"], "PSI, JS", "target", 1e-12, "on the same edges")
     write_scores(folder, rows=ROWS)
     known = apart(beside_sklearn, folder)
-    targets = {"auc": 1e-4, "calibration": 1e-9}
+    targets = {"auc": 1e-4, "log_loss": 1e-9, "calibration": 1e-9}
     for name, target in targets.items():
         yield Figure(f"monitoring.{name}_difference", known[name], name, "target", target, f"{ROWS:,} scores, sklearn")
 
@@ -109,7 +109,7 @@ def counting_cost(folder: Path) -> float:
         with tempfile.TemporaryDirectory() as scratch:
             found = count_outcomes(predictions, outcomes, as_of=0, scratch=Path(scratch))
         for counts in found.days.values():
-            auc_from(counts), calibration_error_from(counts), value_curve(counts)
+            auc_from(counts), log_loss_from(counts), calibration_error_from(counts), value_curve(counts)
 
     return best_cost(count, repeats=1).cpu_seconds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
 from trueup.data.outcome_counts import (
     NotJoinable,
@@ -20,7 +21,7 @@ from trueup.data.outcome_counts import (
     count_late_outcomes,
     count_outcomes,
 )
-from trueup.measure.scorecounts import auc_from, calibration_error_from, count_scores, merge_scores
+from trueup.measure.scorecounts import auc_from, calibration_error_from, count_scores, log_loss_from, merge_scores
 
 DAY = 86_400_000_000
 MAY = datetime(2023, 5, 1)
@@ -97,6 +98,8 @@ def test_every_row_is_in_one_of_the_counts(tmp_path: Path) -> None:
     assert first.positives.nonzero()[0].tolist() == [500]
     assert first.gain.sum() == 10.0
     assert auc_from(first) == 0.0
+    assert first.losses[500] == pytest.approx(-math.log(0.25))
+    assert first.losses[1999] == pytest.approx(52 * math.log(2))  # sure, and wrong: 1 - score counts as 2**-52
     assert second.cases.sum() == 3
     assert second.final.sum() == 0
     assert (found.predictions, found.without_score, found.without_time, found.waiting) == (9, 3, 1, 3)
@@ -146,6 +149,7 @@ def test_days_equal_the_rows_and_scikit_learn(tmp_path: Path) -> None:
         )
         assert np.allclose(counts.table, by_hand.table, rtol=1e-12, atol=1e-9)
         assert auc_from(counts) == pytest.approx(roc_auc_score(outcome[own], score[own]), abs=1e-4)
+        assert log_loss_from(counts) == pytest.approx(log_loss(outcome[own], score[own]), rel=1e-12)
         assert calibration_error_from(counts) == pytest.approx(calibration_error_from(by_hand), abs=1e-12)
 
 

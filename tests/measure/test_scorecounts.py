@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 
 from trueup.measure.errors import OutOfRange, UnequalLengths
 from trueup.measure.metrics import calibration_error, precision_at
@@ -13,8 +13,11 @@ from trueup.measure.scorecounts import (
     auc_from,
     calibration_error_from,
     calibration_table,
+    confusion_at,
     count_scores,
+    log_loss_from,
     merge_scores,
+    precision_a_day,
     precision_of_top,
     value_curve,
 )
@@ -97,6 +100,40 @@ def test_precision_of_the_top_equals_the_rows() -> None:
     for cases in (1, 50, 700, 5000):
         assert precision_of_top(counts, cases) == pytest.approx(precision_at(outcome, tied, cases))
     assert precision_of_top(counts, 0) is None
+
+
+def test_log_loss_from_counts_equals_scikit_learn() -> None:
+    score, outcome = some_cases()
+    score[:2], outcome[:2] = (0.0, 1.0), (1.0, 0.0)  # sure, and wrong
+    assert log_loss_from(count_scores(score, outcome)) == pytest.approx(log_loss(outcome, score), rel=1e-12)
+    assert log_loss_from(count_scores(np.array([0.2]), np.array([np.nan]))) is None
+
+
+@pytest.mark.parametrize("cut_off", [0.0, 0.25, 0.3, 0.9995, 1.0])
+def test_confusion_at_an_edge_equals_scikit_learn(cut_off: float) -> None:
+    score, outcome = some_cases()
+    found = confusion_at(count_scores(score, outcome), cut_off)
+    (tn, fp), (fn, tp) = confusion_matrix(outcome, score >= cut_off, labels=[0, 1]).tolist()
+    assert found.cut_off == cut_off
+    assert (found.true_positives, found.false_positives) == (tp, fp)
+    assert (found.true_negatives, found.false_negatives) == (tn, fn)
+
+
+def test_confusion_between_edges_names_the_edge_it_is_for() -> None:
+    counts = count_scores(np.array([0.2, 0.7, 0.8]), np.array([0.0, 1.0, 0.0]), bins=10)
+    found = confusion_at(counts, 0.76)
+    assert (found.cut_off, found.true_positives, found.false_positives, found.false_negatives) == (0.8, 0, 1, 1)
+    assert (found.precision, found.recall) == (0.0, 0.0)
+    assert confusion_at(counts, 1.0).precision is None
+    with pytest.raises(OutOfRange, match=r"the cut-off is 1\.5"):
+        confusion_at(counts, 1.5)
+
+
+def test_precision_a_day_does_not_move_capacity_to_another_day() -> None:
+    busy = count_scores(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1.0, 0.0, 1.0, 0.0]))
+    quiet = count_scores(np.array([0.95]), np.array([1.0]))
+    assert precision_a_day([busy, quiet], 2) == pytest.approx(2 / 3)  # 0.9 and 0.8 of one day, 0.95 of the other
+    assert precision_a_day([busy, quiet], 0) is None
 
 
 def test_scores_outside_zero_and_one_are_refused() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trueup.data.duck import connect, quoted, quoted_text
 from trueup.data.errors import DataError
+from trueup.measure.metrics import SMALLEST_PROBABILITY
 from trueup.measure.scorecounts import BINS, ScoreCounts
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 Grouped = dict[str, NDArray[Any]]
 _NO_DAY = -(2**40)
-_SUMS = ("n", "scores", "final", "final_scores", "positives", "if_acted", "if_not")
+_SUMS = ("n", "scores", "final", "final_scores", "positives", "if_acted", "if_not", "losses")
 """In the order of the rows of `ScoreCounts.table`."""
+_LOSSES = (
+    "sum(-ln(least(greatest(CASE WHEN outcome = 1 THEN score ELSE 1 - score END, "
+    f"{SMALLEST_PROBABILITY!r}), {1.0 - SMALLEST_PROBABILITY!r}))) FILTER (outcome IS NOT NULL)"
+)
 
 
 class NotJoinable(DataError):
@@ -212,7 +217,7 @@ def _grouped(
         SELECT day, bin, count(*) AS n, sum(score) AS scores, count(outcome) AS final,
                sum(score) FILTER (outcome IS NOT NULL) AS final_scores, count(*) FILTER (outcome = 1) AS positives,
                sum(if_acted) FILTER (outcome IS NOT NULL) AS if_acted,
-               sum(if_not) FILTER (outcome IS NOT NULL) AS if_not, count(o.key) AS matched
+               sum(if_not) FILTER (outcome IS NOT NULL) AS if_not, {_LOSSES} AS losses, count(o.key) AS matched
         FROM (SELECT {quoted(predictions.key)} AS key, {score} AS score,
                      coalesce(CAST({quoted(predictions.time)} AS DATE) - DATE '1970-01-01', {_NO_DAY}) AS day,
                      CASE WHEN {score} BETWEEN 0 AND 1 THEN least(floor({score} * {bins}), {bins - 1})

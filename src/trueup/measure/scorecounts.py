@@ -6,17 +6,18 @@ Within a bin cases count as tied: with 2,000 bins the AUC of a smooth score is l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueup.measure.errors import OutOfRange, UnequalLengths
-from trueup.measure.metrics import auc_of_counts
+from trueup.measure.metrics import SMALLEST_PROBABILITY, auc_of_counts
 
 Array = NDArray[np.float64]
 BINS = 2000
-_CASES, _SCORES, _FINAL, _FINAL_SCORES, _POSITIVES, _IF_ACTED, _IF_NOT = range(7)
+_CASES, _SCORES, _FINAL, _FINAL_SCORES, _POSITIVES, _IF_ACTED, _IF_NOT, _LOSSES = range(8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,8 @@ class ScoreCounts:
     """Counts and sums by score bin."""
 
     table: Array
-    """Shape (7, n_bins): cases, their scores; of those with an outcome the number, scores, positives, payoff if acted
-    and payoff if not acted, summed."""
+    """Shape (8, n_bins): cases, their scores; of those with an outcome the number, scores, positives, payoff if acted,
+    payoff if not acted and logarithmic losses, summed."""
 
     @property
     def cases(self) -> Array:
@@ -57,6 +58,11 @@ class ScoreCounts:
         """Return the realised gain of acting per bin: payoff if acted minus payoff if not, in the currency."""
         return self._row(_IF_ACTED) - self._row(_IF_NOT)
 
+    @property
+    def losses(self) -> Array:
+        """Return the sum of the logarithmic losses of cases with an outcome per bin, each from its own score."""
+        return self._row(_LOSSES)
+
     def _row(self, row: int) -> Array:
         return np.asarray(self.table[row], dtype=np.float64)
 
@@ -71,6 +77,31 @@ class CalibrationBin:
     mean_score: float | None
     outcome_rate: float | None
     """Share of positive outcomes, 0 to 1; None without a case."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How cases with an outcome fell when those at or above a cut-off were taken for positive."""
+
+    cut_off: float
+    """The edge of a bin. A score within the rounding of one product of it may count on either side; at 1 no case is
+    taken, not even one of score 1."""
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+
+    @property
+    def precision(self) -> float | None:
+        """Return the share of positives among those taken for positive; None without one."""
+        taken = self.true_positives + self.false_positives
+        return self.true_positives / taken if taken else None
+
+    @property
+    def recall(self) -> float | None:
+        """Return the share of the positives that was taken for positive; None without one."""
+        positives = self.true_positives + self.false_negatives
+        return self.true_positives / positives if positives else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +147,13 @@ def count_scores(
     index = np.minimum((score * bins).astype(np.int64), bins - 1)
     final = ~np.isnan(outcome)
     known = index[final]
-    table = np.zeros((7, bins), dtype=np.float64)
+    table = np.zeros((8, bins), dtype=np.float64)
     table[_CASES] = np.bincount(index, minlength=bins)
     table[_SCORES] = np.bincount(index, weights=score, minlength=bins)
     table[_FINAL] = np.bincount(known, minlength=bins)
     table[_FINAL_SCORES] = np.bincount(known, weights=score[final], minlength=bins)
     table[_POSITIVES] = np.bincount(known[outcome[final] == 1.0], minlength=bins)
+    table[_LOSSES] = np.bincount(known, weights=_losses(score[final], outcome[final]), minlength=bins)
     for row, given in zip((_IF_ACTED, _IF_NOT), payoffs.values(), strict=True):
         if given is not None:
             table[row] = np.bincount(known, weights=given[final], minlength=bins)
@@ -138,6 +170,29 @@ def merge_scores(one: ScoreCounts, other: ScoreCounts) -> ScoreCounts:
 def auc_from(counts: ScoreCounts) -> float | None:
     """Return the AUC of the cases with an outcome; None when one class is missing."""
     return auc_of_counts(counts.positives, counts.final - counts.positives)
+
+
+def log_loss_from(counts: ScoreCounts) -> float | None:
+    """Return the log-loss of the cases with an outcome (`metrics.log_loss`), exact; None without any."""
+    total = float(counts.final.sum())
+    return float(counts.losses.sum()) / total if total else None
+
+
+def confusion_at(counts: ScoreCounts, cut_off: float) -> Confusion:
+    """Return the confusion of cases with an outcome at the bin edge nearest to a cut-off, which the answer names."""
+    bins = counts.table.shape[1]
+    if not 0.0 <= cut_off <= 1.0:
+        raise OutOfRange(f"the cut-off is {cut_off:g}; scores are in [0, 1]", cut_off=cut_off)
+    edge = round(cut_off * bins)
+    taken, positives = counts.final[edge:].sum(), counts.positives[edge:].sum()
+    missed = counts.positives[:edge].sum()
+    return Confusion(
+        cut_off=edge / bins,
+        true_positives=round(positives),
+        false_positives=round(taken - positives),
+        false_negatives=round(missed),
+        true_negatives=round(counts.final[:edge].sum() - missed),
+    )
 
 
 def calibration_table(counts: ScoreCounts, *, bins: int = 10) -> tuple[CalibrationBin, ...]:
@@ -181,10 +236,32 @@ def value_curve(counts: ScoreCounts) -> ValueCurve:
 
 def precision_of_top(counts: ScoreCounts, cases: float) -> float | None:
     """Return the outcome rate among the `cases` highest-scored with an outcome; a cut bin counts by its share."""
+    taken, hits = _top(counts, cases)
+    return hits / taken if taken else None
+
+
+def precision_a_day(days: Iterable[ScoreCounts], cases_a_day: float) -> float | None:
+    """Return the outcome rate when each day's `cases_a_day` highest-scored are taken, over all days; None without any.
+
+    A day with fewer cases gives what it has: its capacity does not move to another day.
+    """
+    tops = [_top(counts, cases_a_day) for counts in days]
+    taken = sum(cases for cases, _ in tops)
+    return sum(hits for _, hits in tops) / taken if taken else None
+
+
+def _top(counts: ScoreCounts, cases: float) -> tuple[float, float]:
+    """Return how many of the `cases` highest-scored have an outcome, and how many of them are positive."""
     final, positives = counts.final[::-1], counts.positives[::-1]
     taken = min(float(cases), float(final.sum()))
     if taken <= 0.0:
-        return None
+        return 0.0, 0.0
     above = np.cumsum(final) - final
     share = np.clip((taken - above) / np.where(final > 0, final, 1.0), 0.0, 1.0)
-    return float((share * positives).sum() / taken)
+    return taken, float((share * positives).sum())
+
+
+def _losses(score: Array, outcome: Array) -> Array:
+    given = np.where(outcome == 1.0, score, 1.0 - score)
+    losses: Array = -np.log(np.clip(given, SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY))
+    return losses
