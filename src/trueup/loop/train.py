@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.charter import PayoffMatrix, Project
+from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.build.recipe import FittedModel, TrainingRows
 from trueup.build.runner import ModelRunner
@@ -17,28 +17,20 @@ from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import make_golden_requests
 from trueup.bundle.package import BundleContents, BundleRef, code_files, package
 from trueup.bundle.signing import ensure_signing_key
-from trueup.data.columns import read_category_codes, read_numbers
 from trueup.data.history import History
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
+from trueup.loop.carried import policy_of, reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import remember_bundle
-from trueup.loop.prepare import Progress, Workspace, history_of, horizon_of
+from trueup.loop.prepare import Progress, Workspace, history_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
 from trueup.loop.retrain import MIN_TRAINING_ROWS
 from trueup.loop.stage import open_workbench
 from trueup.loop.suspicions import find_suspicions
 from trueup.loop.worth import DecisionWorth, PredictionWorth, worth_of
-from trueup.measure.profiles import (
-    CategoryProfile,
-    NumberProfile,
-    as_json,
-    origin_for,
-    profile_categories,
-    profile_numbers,
-)
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -176,11 +168,11 @@ def _package(
             model_path=estimator,
             golden_requests=_golden(history, model.inputs, rows.rows),
             classes=history.classes,
-            policy=_policy(project),
+            policy=policy_of(project),
             metrics={"candidates": [dict(c) for c in choice.candidates], "training_rows": len(rows.rows)},
             recipe=choice.recipe.as_json(),
             recipe_digest=choice.recipe.digest,
-            reference=_reference(history, model, scores, profiled),
+            reference=reference_of(history, model.inputs, scores=scores, rows=profiled),
             code=code_files(Path(project.folder)) if project.train.pipeline else {},
             requirements_lock=_lock_text(Path(project.folder)),
             cutoff=cutoff,
@@ -200,53 +192,6 @@ def _golden(history: History, features: tuple[FeatureSpec, ...], rows: Rows) -> 
     chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), 5_000)).astype(np.int64)]
     table = pq.read_table(history.table_path, columns=[f.name for f in features], use_threads=False)
     return make_golden_requests(table.take(pa.array(chosen)), features)
-
-
-def _policy(project: Project) -> dict[str, Any]:
-    """Return what a server needs to decide: the payoff and the limits, from the charter."""
-    charter = project.charter
-    payoff = charter.payoff
-    cells = (
-        {
-            "true_positive": payoff.true_positive,
-            "false_positive": payoff.false_positive,
-            "false_negative": payoff.false_negative,
-            "true_negative": payoff.true_negative,
-        }
-        if isinstance(payoff, PayoffMatrix)
-        else {"per_case": payoff.per_case}
-    )
-    return {
-        "payoff": cells,
-        "currency": charter.currency,
-        "timezone": charter.timezone,
-        "action": charter.action,
-        "success_share": charter.success_share,
-        "capacity": {"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,
-        "fallback": charter.fallback,
-        "baseline_rule": charter.baseline_rule,
-        "control_group": charter.control_group,
-        "exploration_share": charter.exploration_share,
-        "horizon_days": horizon_of(project).days,
-    }
-
-
-def _reference(history: History, model: FittedModel, scores: Array, rows: Rows) -> dict[str, Any]:
-    """Return the profiles that drift is measured against: every feature, and the scores, on training rows."""
-    features = {f.name: as_json(_profile(history, f, rows)) for f in model.inputs}
-    columns = scores[:, None] if scores.ndim == 1 else scores
-    return {
-        "features": features,
-        "scores": [as_json(profile_numbers(np.ascontiguousarray(column))) for column in columns.T],
-        "rows": len(rows),
-    }
-
-
-def _profile(history: History, feature: FeatureSpec, rows: Rows) -> NumberProfile | CategoryProfile:
-    if feature.kind == "category":
-        return profile_categories(*read_category_codes(history.table_path, feature.name, rows))
-    values = read_numbers(history.table_path, feature.name, rows)
-    return profile_numbers(values, origin=origin_for(values))
 
 
 def _lock_text(folder: Path) -> str:

@@ -1,0 +1,83 @@
+"""What of a project goes into a bundle beside the model? The charter's policy, and the profiles of its past."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.align.charter import PayoffMatrix, Project
+from trueup.bundle.features import FeatureSpec
+from trueup.data.columns import read_category_codes, read_numbers
+from trueup.data.history import History
+from trueup.loop.prepare import horizon_of
+from trueup.measure.profiles import (
+    CategoryProfile,
+    NumberProfile,
+    as_json,
+    origin_for,
+    profile_categories,
+    profile_numbers,
+)
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+def policy_of(project: Project) -> dict[str, Any]:
+    """Return what a server needs to decide: the payoff and the limits, from the charter."""
+    charter = project.charter
+    payoff = charter.payoff
+    cells = (
+        {
+            "true_positive": payoff.true_positive,
+            "false_positive": payoff.false_positive,
+            "false_negative": payoff.false_negative,
+            "true_negative": payoff.true_negative,
+        }
+        if isinstance(payoff, PayoffMatrix)
+        else {"per_case": payoff.per_case}
+    )
+    return {
+        "payoff": cells,
+        "currency": charter.currency,
+        "timezone": charter.timezone,
+        "action": charter.action,
+        "success_share": charter.success_share,
+        "capacity": {"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,
+        "fallback": charter.fallback,
+        "baseline_rule": charter.baseline_rule,
+        "control_group": charter.control_group,
+        "exploration_share": charter.exploration_share,
+        "horizon_days": horizon_of(project).days,
+    }
+
+
+def reference_of(history: History, features: Sequence[FeatureSpec], *, scores: Array, rows: Rows) -> dict[str, Any]:
+    """Return the profiles that drift is measured against: every feature, and the scores.
+
+    Parameters
+    ----------
+    history : History
+    features : sequence of FeatureSpec
+        Inputs of the model.
+    scores : ndarray of float, shape (n_rows,), for several classes (n_rows, n_classes)
+        What the model answers for `rows`; NaN where it refuses the row, which counts as missing.
+    rows : ndarray of int
+        Positions in the history.
+    """
+    columns = scores[:, None] if scores.ndim == 1 else scores
+    return {
+        "features": {f.name: as_json(_profile(history, f, rows)) for f in features},
+        "scores": [as_json(profile_numbers(np.ascontiguousarray(column))) for column in columns.T],
+        "rows": len(rows),
+    }
+
+
+def _profile(history: History, feature: FeatureSpec, rows: Rows) -> NumberProfile | CategoryProfile:
+    if feature.kind in ("category", "text"):
+        return profile_categories(*read_category_codes(history.table_path, feature.name, rows))
+    values = read_numbers(history.table_path, feature.name, rows)
+    return profile_numbers(values, origin=origin_for(values))

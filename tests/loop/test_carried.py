@@ -1,0 +1,58 @@
+"""A bundle carries the charter's terms and the profiles of the rows it was given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trueup.align.charter import Project
+from trueup.bundle.features import FeatureSpec
+from trueup.loop.carried import policy_of, reference_of
+from trueup.loop.prepare import Workspace, history_of
+
+from .conftest import past
+
+Made = Callable[..., tuple[Project, Workspace]]
+
+
+def test_a_server_gets_the_terms_of_the_charter(small_project: Made) -> None:
+    policy = policy_of(small_project()[0])
+
+    assert policy["payoff"] == {
+        "true_positive": "-5",
+        "false_positive": "-5",
+        "false_negative": "-amount",
+        "true_negative": "0",
+    }
+    assert policy["capacity"] == {"cases": 3, "per": "day"}
+
+
+def test_a_project_without_a_capacity_has_no_limit(small_project: Made) -> None:
+    assert policy_of(small_project(capacity=None)[0])["capacity"] is None
+
+
+@pytest.mark.parametrize("kind", ["category", "text"])
+def test_profiles_describe_the_rows_that_were_named_and_no_others(small_project: Made, kind: str) -> None:
+    history = history_of(*small_project())
+    rows = np.array([0, 2, 5])
+    specs = (FeatureSpec("amount", "number"), FeatureSpec("closed_as", kind))  # type: ignore[arg-type]  # both are kinds
+
+    reference = reference_of(history, specs, scores=np.array([0.25, np.nan, 0.75]), rows=rows)
+
+    closed = past()["closed_as"].take(rows).to_pylist()
+    assert reference["rows"] == 3
+    assert sum(reference["features"]["amount"]["counts"]) == 3
+    assert dict(reference["features"]["closed_as"]["counts"]) == Counter(closed)
+    # a refused row counts as missing
+    assert [profile["missing"] for profile in reference["scores"]] == [1]
+
+
+def test_scores_of_several_classes_have_a_profile_each(small_project: Made) -> None:
+    history = history_of(*small_project())
+
+    reference = reference_of(history, (), scores=np.array([[0.2, 0.8], [0.5, 0.5]]), rows=np.array([0, 1]))
+
+    assert len(reference["scores"]) == 2
