@@ -6,6 +6,7 @@ by name the numbers that the model gives for every row of the table, as float64 
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import warnings
@@ -21,7 +22,6 @@ import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 from skl2onnx import to_onnx
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -62,26 +62,18 @@ def main(table: Path, into: Path) -> None:
         return mlflow.sklearn.load_model(str(path)).predict_proba(raw)[:, 1]
 
     linear = pipeline(LogisticRegression()).fit(raw, bad)
-    for form in ("pickle", "cloudpickle", "skops"):
-        trusted = ["numpy.dtype"] if form == "skops" else None
-        log(
-            f"linear-{form}",
-            mlflow.sklearn.save_model,
-            linear,
-            given=raw,
-            answer=positive,
-            serialization_format=form,
-            skops_trusted_types=trusted,
-        )
-    calibrated = CalibratedClassifierCV(pipeline(LogisticRegression()), cv=3).fit(raw, label)
+    log("linear-pickle", mlflow.sklearn.save_model, linear, given=raw, answer=positive, serialization_format="pickle")
     log(
-        "texts-as-classes",
+        "unsigned-skops",
         mlflow.sklearn.save_model,
-        calibrated,
+        pipeline(LogisticRegression()).fit(raw, label),
         given=raw,
         # "bad" stands before "good"
         answer=lambda path: mlflow.sklearn.load_model(str(path)).predict_proba(raw)[:, 0],
-        serialization_format="pickle",
+        signature=None,
+        input_example=None,
+        serialization_format="skops",
+        skops_trusted_types=["numpy.dtype"],
     )
     boosted = HistGradientBoostingClassifier(max_iter=20).fit(typed, bad)
     log(
@@ -101,18 +93,12 @@ def main(table: Path, into: Path) -> None:
         answer=lambda path: mlflow.lightgbm.load_model(str(path)).predict(typed),
     )
     for form in ("cloudpickle", "skops"):
-        log(
-            f"lightgbm-{form}",
-            mlflow.lightgbm.save_model,
-            trees,
-            given=typed,
-            answer=lambda path: mlflow.lightgbm.load_model(str(path)).predict_proba(typed)[:, 1],
-            serialization_format=form,
-            input_example=None,
+        mlflow.lightgbm.save_model(
+            trees, into / f"lightgbm-{form}", signature=infer_signature(typed), serialization_format=form
         )
     single = make_pipeline(StandardScaler(), LogisticRegression()).fit(singles.to_numpy(), bad)
-    for name, zipmap in (("onnx-map", True), ("onnx-tensor", False)):
-        graph = to_onnx(single, singles.to_numpy()[:1], options={"zipmap": zipmap}, target_opset=18)
+    for name, zipmap, opset in (("onnx-map", True, 15), ("onnx-tensor", False, 21)):
+        graph = to_onnx(single, singles.to_numpy()[:1], options={"zipmap": zipmap}, target_opset=opset)
         log(
             name,
             mlflow.onnx.save_model,
@@ -120,7 +106,7 @@ def main(table: Path, into: Path) -> None:
             given=singles,
             answer=lambda path, zipmap=zipmap: onnx_answer(path, singles, zipmap=zipmap),
         )
-    regressor = GradientBoostingRegressor(n_estimators=20).fit(numbers.to_numpy(), numbers["amount"] * 2)
+    regressor = GradientBoostingRegressor(n_estimators=20).fit(numbers.to_numpy(), frame["cost"])
     log(
         "array",
         mlflow.sklearn.save_model,
@@ -129,8 +115,35 @@ def main(table: Path, into: Path) -> None:
         answer=lambda path: mlflow.pyfunc.load_model(str(path)).predict(numbers.to_numpy()),
         serialization_format="pickle",
     )
-    mlflow.sklearn.save_model(linear, into / "unsigned", serialization_format="pickle", pip_requirements=["numpy"])
+    log_with_code(into, numbers, frame["count"] // 3, answers=answers)
     (into / "answers.json").write_text(json.dumps(answers))
+
+
+def log_with_code(into: Path, numbers: pd.DataFrame, label: pd.Series, *, answers: dict[str, Any]) -> None:
+    """Log a model of three classes with a step of its own, whose module goes with it."""
+    module = into / "ratios.py"
+    module.write_text(
+        "from sklearn.base import BaseEstimator, TransformerMixin\n"
+        "class Ratio(TransformerMixin, BaseEstimator):\n"
+        "    def fit(self, X, y=None):\n"
+        "        self.n_features_in_ = 2\n"
+        "        return self\n"
+        "    def transform(self, X):\n"
+        "        return X.assign(ratio=X['amount'] / (1 + X['count']))\n"
+    )
+    sys.path.insert(0, str(into))
+    ratios = importlib.import_module("ratios")
+    model = make_pipeline(ratios.Ratio(), StandardScaler(), LogisticRegression()).fit(numbers, label)
+    mlflow.sklearn.save_model(
+        model,
+        into / "with-code",
+        code_paths=[str(module)],
+        signature=infer_signature(numbers),
+        input_example=numbers[:30],
+        pip_requirements=["numpy"],
+        serialization_format="pickle",
+    )
+    answers["with-code"] = [x.hex() for x in model.predict_proba(numbers).ravel().tolist()]
 
 
 def onnx_answer(path: Path, frame: pd.DataFrame, *, zipmap: bool) -> Any:

@@ -65,6 +65,11 @@ class Replay:
     """Rows on the other side of the cut-off; None where no cut-off was given."""
 
 
+def requests_of(table: pa.Table, features: Sequence[FeatureSpec]) -> tuple[str, ...]:
+    """Return every row of `table` as a request."""
+    return tuple(canonical_json(row) for row in _json_rows(table, features))
+
+
 def make_golden_requests(table: pa.Table, features: Sequence[FeatureSpec], *, edge: bool = True) -> tuple[str, ...]:
     """Return requests from rows of `table`, evenly spaced, followed by the rows at which converters are known to fail.
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueup.align.charter import Project
 from trueup.align.document import charter_digest
 from trueup.bundle.examining import Examined, examine
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.frames import table_of_rows
-from trueup.bundle.golden import MOST_REAL_ROWS, make_golden_requests
+from trueup.bundle.golden import MOST_REAL_ROWS, make_golden_requests, requests_of
 from trueup.bundle.logged_features import logged_columns, logged_features
 from trueup.bundle.mlflow_reading import LoggedColumn, LoggedModel, read_logged_model
 from trueup.bundle.package import BundleContents, BundleRef, package
@@ -24,13 +25,19 @@ from trueup.bundle.trying import Tried, try_features
 from trueup.data.history import History
 from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
+from trueup.loop.carried import policy_of, reference_of
+from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import remember_bundle
 from trueup.loop.prepare import Progress, Workspace, history_of
+from trueup.loop.stage import open_workbench
+from trueup.loop.worth import DecisionWorth, worth_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 WITHOUT_PROJECT = "without-project"
+_PROFILED_VALUES = 400_000
+"""20,000 rows of up to 20 columns, fewer of wider models."""
 _NEEDS = {"onnx": ("onnxruntime",), "lightgbm": ("lightgbm",)}
 
 
@@ -78,6 +85,8 @@ class _Rows:
 
     table: pa.Table
     history: History | None = None
+    places: NDArray[np.int64] | None = None
+    """Where they are in the history."""
 
 
 def adopt_mlflow(
@@ -129,6 +138,8 @@ def adopt_mlflow(
     tried = _tried(features, examined, logged, rows)
     say(0, 1, "packaging and proving")
     contents = _contents(logged, examined, tried, rows, project=project, workspace=workspace)
+    if project is not None:
+        contents = _with_past(contents, tried, rows, project=project, scratch=workspace.scratch)
     workspace.bundles.mkdir(parents=True, exist_ok=True)
     model = workspace.scratch / f"{contents.model_version}.pickle"
     model.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +193,7 @@ def _columns(logged: LoggedModel, examined: Examined, history: History | None) -
             "the model has no signature, so nothing tells the types of its columns; name a project whose table has "
             "them, or log it again with signature=mlflow.models.infer_signature(X)"
         )
-    return logged_columns(_read(history, names, rows=1), names)
+    return logged_columns(_read(history, names, _places(history, 1)), names)
 
 
 def _names_by_order(names: Sequence[str] | None, history: History | None, *, width: int) -> Sequence[str]:
@@ -204,8 +215,8 @@ def _names_by_order(names: Sequence[str] | None, history: History | None, *, wid
 def _rows(logged: LoggedModel, columns: Sequence[LoggedColumn], history: History | None) -> _Rows:
     names = [column.name for column in columns]
     if history is not None:
-        _check_roles(names, history)
-        return _Rows(_read(history, names, rows=5_000), history)
+        places = _places(history, max(MOST_REAL_ROWS, _PROFILED_VALUES // max(20, len(names))))
+        return _Rows(_read(history, names, places), history, places)
     if not logged.example:
         raise CannotAdopt(
             "there are no rows to prove the model on: no project is named and the model has no input example; name the "
@@ -244,12 +255,16 @@ def _check_roles(names: Sequence[str], history: History) -> None:
             )
 
 
-def _read(history: History, names: Sequence[str], *, rows: int) -> pa.Table:
-    """Return rows of the project's table, evenly spaced over its past."""
+def _places(history: History, most: int) -> NDArray[np.int64]:
+    """Return at most `most` positions, evenly spaced over the past."""
+    return np.linspace(0, history.rows - 1, min(most, history.rows)).astype(np.int64)
+
+
+def _read(history: History, names: Sequence[str], places: NDArray[np.int64]) -> pa.Table:
+    """Return rows of the project's table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    places = np.linspace(0, history.rows - 1, min(rows, history.rows)).astype(np.int64)
     _check_roles(names, history)
     return pq.read_table(history.table_path, columns=list(names), use_threads=False).take(pa.array(places))
 
@@ -259,12 +274,12 @@ def _tried(features: tuple[FeatureSpec, ...], examined: Examined, logged: Logged
     tried = try_features(
         examined,
         features,
-        requests=make_golden_requests(rows.table, features, edge=False),
+        requests=requests_of(rows.table, features),
         code=logged.code,
     )
     if tried is None:
         raise CannotAdopt(
-            f"the model refuses all {min(rows.table.num_rows, MOST_REAL_ROWS):,} rows it was tried on; see that the "
+            f"the model refuses all {rows.table.num_rows:,} rows it was tried on; see that the "
             "columns of its signature are those it was fitted on, with the same types"
         )
     return tried
@@ -307,6 +322,35 @@ def _contents(
         code=logged.code,
         needs=needs,
     )
+
+
+def _with_past(
+    contents: BundleContents, tried: Tried, rows: _Rows, *, project: Project, scratch: Path
+) -> BundleContents:
+    """Return the contents with what the project's past says: policy, cut-off and reference profiles."""
+    history, places = rows.history, rows.places
+    if history is None or places is None:
+        return contents
+    width = max(len(output) for output in tried.outputs if output is not None)
+    answers = np.array([(np.nan,) * width if output is None else output for output in tried.outputs])
+    scores = answers[:, 0] if width == 1 else answers
+    return replace(
+        contents,
+        policy=policy_of(project),
+        reference=reference_of(history, contents.features, scores=scores, rows=places),
+        cutoff=_cutoff(project, history, scores, places, scratch=scratch),
+    )
+
+
+def _cutoff(
+    project: Project, history: History, scores: NDArray[np.float64], places: NDArray[np.int64], *, scratch: Path
+) -> float | None:
+    answered = ~np.isnan(scores)
+    with open_workbench(project, history, scratch) as (_, pricer):
+        worth = worth_of(project, history, pricer)
+        if not isinstance(worth, DecisionWorth):
+            return None
+        return cutoff_of(project, history, worth, scores=scores[answered], rows=places[answered])
 
 
 def _notes(tried: Tried, real: int, history: History | None) -> tuple[str, ...]:
