@@ -40,6 +40,14 @@ def test_a_way_that_is_not_proven_never_ships_however_fast(flaw: dict[str, int])
     assert wrong.why_not
 
 
+def test_a_hybrid_ships_only_where_it_is_faster_than_the_original() -> None:
+    slower, faster = candidate("hybrid", 1_001.0), candidate("hybrid", 900.0)
+
+    assert choose_candidate([slower, ORIGINAL]) is ORIGINAL
+    assert choose_candidate([faster, ORIGINAL]) is faster
+    assert choose_candidate([faster, ORIGINAL, candidate("onnx", 1_500.0)]).offer.kind == "onnx"
+
+
 def test_a_way_that_could_not_be_tried_never_ships() -> None:
     assert choose_candidate([Candidate(Offer("compiled", {}), None, "it raised"), ORIGINAL]) is ORIGINAL
 

@@ -191,3 +191,7 @@ def test_what_is_allowed_grows_with_a_number_above_one() -> None:
     rows = [GoldenRow("{}", (1e6,))]
     assert compare_outputs(rows, [(1e6 + 1e-7,)], tolerance=1e-12).differing == 0
     assert compare_outputs(rows, [(1e6 + 1e-5,)], tolerance=1e-12).differing == 1
+
+
+def test_no_rows_have_no_outputs() -> None:
+    assert outputs_of(np.empty(0), []) == []

@@ -1,7 +1,8 @@
 """Which ways of answering does a model have, and which of them ships? The proven one that is preferred.
 
 The order is fixed, so that the same inputs give the same bundle; only a way that is more than twice as fast as a
-preferred one overtakes it: on a busy machine, measurements closer than that mean little.
+preferred one overtakes it: on a busy machine, measurements closer than that mean little. A hybrid needs the model's
+process as the original does, so it ships only where it was measured faster.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
         When nothing is proven, not even the original.
     """
     proven = sorted((c for c in candidates if c.proven), key=lambda c: KINDS.index(c.offer.kind))
+    original = min((_us(c) for c in proven if c.offer.kind == "original"), default=float("inf"))
+    proven = [c for c in proven if c.offer.kind != "hybrid" or _us(c) < original]
     if not proven:
         raise ValueError("no candidate is proven")
     best = proven[0]

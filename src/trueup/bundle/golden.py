@@ -172,6 +172,8 @@ def refuse_differences(replay: Replay, *, digest: str) -> None:
 
 def outputs_of(scores: NDArray[np.float64], refused: Sequence[int]) -> list[tuple[float, ...] | None]:
     """Return one output for each row of `scores`, shape (n,) or (n, k); None at the positions in `refused`."""
+    if not len(scores):
+        return []
     table = scores.reshape(len(scores), -1)
     absent = set(refused)
     return [None if i in absent else tuple(float(x) for x in row) for i, row in enumerate(table)]

@@ -132,7 +132,8 @@ def _kept_slow(table: LatencyTable) -> Iterator[str]:
     """Say which parts of the model stay in Python; nothing where none do."""
     if table.shipped.kind in {"compiled", "onnx"}:
         return
-    parts: Iterable[str] = dict.fromkeys(part for timing in table.candidates for part in timing.slow_parts)
+    told = [table.shipped] if table.shipped.slow_parts else table.candidates
+    parts: Iterable[str] = dict.fromkeys(part for timing in told for part in timing.slow_parts)
     for part in parts:
         yield f"  kept slow by {part}"
 

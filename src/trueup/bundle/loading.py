@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.bundle.candidates import Offer
 from trueup.bundle.environment import EnvironmentDifference, compare_environment, lock_environment
 from trueup.bundle.errors import BadManifest, FilesDiffer
 from trueup.bundle.fast_answers import FastAnswers
@@ -131,7 +132,8 @@ class LoadedBundle:
     def score_table(self, table: pa.Table) -> NDArray[np.float64]:
         """Return scores, shape (n,), for several classes (n, n_classes).
 
-        A compiled predictor gives NaN for a row that the model refuses; the original raises `ModelFailed` for all.
+        A compiled or hybrid predictor gives NaN for a row that the model refuses; the original raises `ModelFailed`
+        for all.
         """
         return self.answering.score_table(table)
 
@@ -161,8 +163,8 @@ def open_bundle(
 ) -> LoadedBundle:
     """Return a bundle that was verified, then opened, then replayed.
 
-    A compiled predictor is opened in this process, without opening the pickle; where the model itself is needed, a
-    separate process holds it.
+    A compiled predictor is opened in this process, without opening the pickle; where the model itself or a part of it
+    is needed, a separate process holds it.
 
     Parameters
     ----------
@@ -186,21 +188,24 @@ def open_bundle(
     manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
     golden = parse_golden(read_checked(path, GOLDEN, manifest))
     differences = compare_environment(read_checked(path, LOCK, manifest).decode())
-    if manifest.predictor.needs_model or original:
-        answering, replay = _open_original(path, manifest, golden)
-        return LoadedBundle(path, manifest, replay, differences, "original", answering)
-    fast, replay = _open_fast(path, manifest, golden)
-    return LoadedBundle(path, manifest, replay, differences, manifest.predictor.kind, fast)
+    kind = "original" if original else manifest.predictor.kind
+    opener = {"original": _open_original, "hybrid": _open_hybrid}.get(kind, _open_fast)
+    answering, replay = opener(path, manifest, golden)
+    return LoadedBundle(path, manifest, replay, differences, kind, answering)
 
 
-def _open_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[ModelProcess, Replay]:
-    process = ModelProcess(
+def _open_model(path: Path, manifest: Manifest) -> ModelProcess:
+    return ModelProcess(
         path,
         files=manifest.files,
         features=manifest.features,
         task=manifest.task,
         n_classes=len(manifest.classes) or 2,
     )
+
+
+def _open_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
+    process = _open_model(path, manifest)
     try:
         outputs = process.score_requests([row.request for row in golden])
         replay = compare_outputs(golden, outputs, cutoff=manifest.predictor.cutoff)
@@ -211,17 +216,36 @@ def _open_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]
     return process, replay
 
 
-def _open_fast(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[FastAnswers, Replay]:
-    prefix = f"{PREDICTOR_FOLDER}/"
-    names = [name.removeprefix(prefix) for name in manifest.files if name.startswith(prefix) and name != PLAN]
-    files = {name: read_checked(path, f"{prefix}{name}", manifest) for name in names}
-    document = parse_plan(read_checked(path, PLAN, manifest))
+def _open_hybrid(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
+    document, files = _read_predictor(path, manifest)
+    served = manifest.predictor
+    process = _open_model(path, manifest)
+    try:
+        offer = Offer("hybrid", document, files)
+        replay, apart = process.answer_by(offer, golden, cutoff=served.cutoff, tolerance=served.tolerance)
+        refuse_differences(replay, digest=manifest.digest)
+        refuse_apart(apart, rows=replay.rows, digest=manifest.digest)
+    except BaseException:
+        process.close()
+        raise
+    return process, replay
+
+
+def _open_fast(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
+    document, files = _read_predictor(path, manifest)
     predictor = open_compiled(document, files, features=manifest.features)
     served = manifest.predictor
     replay, apart = replay_predictor(predictor, golden, cutoff=served.cutoff, tolerance=served.tolerance)
     refuse_differences(replay, digest=manifest.digest)
     refuse_apart(apart, rows=replay.rows, digest=manifest.digest)
     return FastAnswers(predictor, manifest.features), replay
+
+
+def _read_predictor(path: Path, manifest: Manifest) -> tuple[dict[str, Any], dict[str, bytes]]:
+    prefix = f"{PREDICTOR_FOLDER}/"
+    names = [name.removeprefix(prefix) for name in manifest.files if name.startswith(prefix) and name != PLAN]
+    files = {name: read_checked(path, f"{prefix}{name}", manifest) for name in names}
+    return parse_plan(read_checked(path, PLAN, manifest)), files
 
 
 def _list_files(folder: Path) -> set[str]:

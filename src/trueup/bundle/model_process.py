@@ -22,14 +22,19 @@ from numpy.typing import NDArray
 
 from trueup.bundle.class_scores import model_scores
 from trueup.bundle.compiling.offers import make_offers
+from trueup.bundle.compiling.python_stage import open_python
 from trueup.bundle.errors import FilesDiffer, ModelFailed, NoSandbox
 from trueup.bundle.features import FeatureSpec, parse_features
-from trueup.bundle.frames import prepare_frame, table_of_rows
+from trueup.bundle.frames import prepare_frame, prepare_matrix, table_of_rows
+from trueup.bundle.golden import parse_golden
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FILE
-from trueup.bundle.offering import offers_message
+from trueup.bundle.offering import offers_message, trial_parts
 from trueup.bundle.pickles import OwnCode, load_pickle
-from trueup.bundle.proof import median_us, peak_memory_mb
+from trueup.bundle.predictors.opening import open_compiled
+from trueup.bundle.predictors.predictor import Opener, Predictor
+from trueup.bundle.proof import median_us, peak_memory_mb, replay_document, replay_predictor
 from trueup.bundle.sandbox import Limits, SandboxLevel, allow_cpu_time, enter_sandbox
+from trueup.bundle.trial import try_offer
 from trueup.bundle.wire import receive, send
 from trueup.kernel.errors import TrueupError
 
@@ -47,25 +52,48 @@ class Scorer:
         self._features = features
         self._task = task
         self._n_classes = n_classes
+        self._predictor: Predictor | None = None
+
+    def answer_by(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer by a predictor that keeps parts in Python from now on; tell how it differs from the golden rows."""
+        golden, files = trial_parts(head, body)
+        predictor = open_compiled(head["plan"], files, features=self._features, more=self._openers)
+        rows = parse_golden(golden)
+        replay, apart = replay_predictor(predictor, rows, cutoff=head["cutoff"], tolerance=head["tolerance"])
+        self._predictor = predictor
+        return {"replay": replay_document(replay), "apart": apart}, b""
+
+    def try_offer(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer with the proof of a predictor that keeps parts in Python, or why there is none."""
+        return try_offer(head, body, more=self._openers), b""
 
     def score_table(self, body: bytes) -> tuple[dict[str, Any], bytes]:
         """Answer with one score for each row of a table (Arrow stream)."""
         with pa.ipc.open_stream(body) as reader:
             table = reader.read_all()
+        if self._predictor is not None:
+            return _answer(self._narrow(self._predictor.score_rows(prepare_matrix(table, self._features))))
         return _answer(self._score(table))
 
     def score_requests(self, body: bytes) -> tuple[dict[str, Any], bytes]:
         """Answer with one score for each JSON line, and the places of rows that the model refuses."""
-        rows = [json.loads(line) for line in body.decode().split("\n") if line]
-        table = table_of_rows(rows, self._features)
-        scores = np.full((len(rows), self._width), np.nan)
+        if self._predictor is not None:
+            rows = self._predictor.decoder.decode_many(_json_list(body))
+            scores = self._predictor.score_rows(rows)
+            missing = np.flatnonzero(np.isnan(scores).any(axis=1))
+            return _answer(self._narrow(scores), refused=missing.tolist())
+        parsed = [json.loads(line) for line in body.decode().split("\n") if line]
+        table = table_of_rows(parsed, self._features)
+        scores = np.full((len(parsed), self._width), np.nan)
         refused: list[int] = []
-        self._score_or_refuse(table, 0, len(rows), scores, refused)
-        return _answer(scores[:, 0] if self._width == 1 else scores, refused=refused)
+        self._score_or_refuse(table, 0, len(parsed), scores, refused)
+        return _answer(self._narrow(scores), refused=refused)
 
-    def make_offers(self) -> tuple[dict[str, Any], bytes]:
-        """Answer with every fast way of answering that can be made of the model."""
-        return offers_message(make_offers(self._model, self._features, task=self._task, n_classes=self._n_classes))
+    def make_offers(self, body: bytes) -> tuple[dict[str, Any], bytes]:
+        """Answer with every fast way of answering that can be made of the model, tried on requests (JSON lines)."""
+        requests = [line for line in body.split(b"\n") if line]
+        offers = make_offers(self._model, self._features, task=self._task, n_classes=self._n_classes, requests=requests)
+        return offers_message(offers)
 
     def measure(self, body: bytes) -> tuple[dict[str, Any], bytes]:
         """Answer with how long the model itself takes for one request (a JSON line)."""
@@ -114,7 +142,14 @@ class Scorer:
                 f"the model gives {scores.shape[1]} numbers for a row, and {self._width} are expected",
                 seen=scores.shape[1],
             )
+        return self._narrow(scores)
+
+    def _narrow(self, scores: Scores) -> Scores:
         return scores[:, 0] if self._width == 1 else scores
+
+    @property
+    def _openers(self) -> dict[str, Opener]:
+        return {"python": open_python(self._model)}
 
 
 def main() -> None:
@@ -154,7 +189,11 @@ def _answered(scorer: Scorer, head: dict[str, Any], body: bytes) -> tuple[dict[s
         case "requests":
             return scorer.score_requests(body)
         case "offers":
-            return scorer.make_offers()
+            return scorer.make_offers(body)
+        case "prove":
+            return scorer.try_offer(head, body)
+        case "answer by":
+            return scorer.answer_by(head, body)
         case "measure":
             return scorer.measure(body)
     raise ModelFailed(f"the model's process was asked for {head['op']!r}, which it cannot do")
@@ -217,6 +256,10 @@ def _read_checked(folder: Path, path: str, digest: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != digest:
         raise FilesDiffer(f"{path} of bundle {folder.name[:12]} changed after it was verified", path=path)
     return content
+
+
+def _json_list(lines: bytes) -> bytes:
+    return b"[" + b",".join(line for line in lines.split(b"\n") if line) + b"]"
 
 
 def _answer(scores: Scores, **facts: Any) -> tuple[dict[str, Any], bytes]:

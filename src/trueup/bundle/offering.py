@@ -38,7 +38,12 @@ def offers_from(head: Mapping[str, Any], body: bytes) -> tuple[Offer, ...]:
 
 
 def trial_message(
-    offer: Offer, rows: Sequence[GoldenRow], *, features: Sequence[FeatureSpec], cutoff: float | None
+    offer: Offer,
+    rows: Sequence[GoldenRow],
+    *,
+    features: Sequence[FeatureSpec],
+    cutoff: float | None,
+    tolerance: float = TOLERANCE,
 ) -> Message:
     """Return what a process needs to try an offer; `trial_parts` reads the body."""
     sizes, body = _joined({_GOLDEN: golden_lines(rows), **offer.files})
@@ -47,7 +52,7 @@ def trial_message(
         "plan": offer.plan,
         "features": features_document(features),
         "cutoff": cutoff,
-        "tolerance": TOLERANCE,
+        "tolerance": tolerance,
         "parts": sizes,
     }
     return head, body

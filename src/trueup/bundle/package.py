@@ -88,10 +88,11 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
 
     Two fresh processes open the model: the first records the outputs of the golden rows and makes fast predictors of
     the model, the second must reproduce the outputs to the last bit. Each fast predictor is tried in a process of its
-    own; `candidates.choose_candidate` says which ships. Killed at any moment, nothing half-made is published. The same
-    contents in the same environment give the same digest, as long as the pickle has the same bytes and no measurement
-    is near twice another. A bundle of the same digest that is already there stays when it is intact and signed by the
-    same key, else it is replaced.
+    own; one that keeps parts of the model in Python, in a third that opens the model. `candidates.choose_candidate`
+    says which ships. Killed at any moment, nothing half-made is published. The same contents in the same environment
+    give the same digest, as long as the pickle has the same bytes and no measurement is near twice another, nor a
+    hybrid's near the original's. A bundle of the same digest that is already there stays when it is intact and signed
+    by the same key, else it is replaced.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def _record(
                 "rows of the table it was trained on, and see that the pipeline accepts missing values",
                 rows=len(outputs),
             )
-        offers = process.make_offers()
+        offers = process.make_offers(contents.golden_requests)
     golden = tuple(GoldenRow(r, output) for r, output in zip(contents.golden_requests, outputs, strict=True))
     return golden, offers
 
@@ -224,6 +225,10 @@ def _tried(
         cost = process.measure(contents.golden_requests)
         tried["original"] = Candidate(Offer("original"), Proof(replay, 0, cost))
     for offer in offers:
+        if offer.kind == "hybrid" and offer.plan is not None:
+            with _model_process(work, digests, contents) as process:
+                tried[offer.kind] = process.try_offer(offer, golden, cutoff=contents.cutoff)
+            continue
         tried[offer.kind] = prove_apart(offer, golden, features=contents.features, cutoff=contents.cutoff)
     return tuple(tried[kind] for kind in KINDS if kind in tried)
 

@@ -6,7 +6,7 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -53,17 +53,23 @@ class Proof:
 
     def as_json(self) -> dict[str, Any]:
         """Return the proof as JSON values; `from_json` reads them back."""
-        largest = self.replay.largest_difference
-        replay = {**asdict(self.replay), "largest_difference": finite_or_none(largest)}
-        return {**asdict(self), "replay": replay}
+        return {**asdict(self), "replay": replay_document(self.replay)}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
         """Return the proof that `as_json` wrote."""
-        found = document["replay"]
-        largest = math.inf if found["largest_difference"] is None else found["largest_difference"]
-        replay = Replay(**{**found, "largest_difference": largest})
-        return cls(replay, document["apart"], Cost(**document["cost"]))
+        return cls(replay_from(document["replay"]), document["apart"], Cost(**document["cost"]))
+
+
+def replay_document(replay: Replay) -> dict[str, Any]:
+    """Return a replay as JSON values; `replay_from` reads them back."""
+    return {**asdict(replay), "largest_difference": finite_or_none(replay.largest_difference)}
+
+
+def replay_from(document: Mapping[str, Any]) -> Replay:
+    """Return the replay that `replay_document` wrote."""
+    largest = document["largest_difference"]
+    return Replay(**{**document, "largest_difference": math.inf if largest is None else largest})
 
 
 def prove(

@@ -18,21 +18,23 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.bundle.candidates import Offer
+from trueup.bundle.candidates import Candidate, Offer
 from trueup.bundle.errors import (
+    BadManifest,
     BundleError,
     FeatureMissing,
     FilesDiffer,
+    LibraryMissing,
     ModelFailed,
     NoSandbox,
     PickleRefused,
     RowBreaksSchema,
 )
 from trueup.bundle.features import FeatureSpec, features_document
-from trueup.bundle.golden import outputs_of
+from trueup.bundle.golden import GoldenRow, Replay, outputs_of
 from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
-from trueup.bundle.offering import offers_from
-from trueup.bundle.proof import Cost
+from trueup.bundle.offering import candidate_of, offers_from, trial_message
+from trueup.bundle.proof import Cost, replay_from
 from trueup.bundle.sandbox import Limits, SandboxLevel
 from trueup.bundle.wire import receive, send
 
@@ -43,7 +45,10 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "V
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 _GRACE_SECONDS = 5.0
 _LIMITS = Limits()
-_KINDS = (RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed, PickleRefused, NoSandbox)
+_KINDS = (
+    *(RowBreaksSchema, FeatureMissing, FilesDiffer, ModelFailed, PickleRefused, NoSandbox),
+    *(BadManifest, LibraryMissing),
+)
 
 
 def child_environment() -> dict[str, str]:
@@ -96,6 +101,7 @@ class ModelProcess:
         limits: Limits = _LIMITS,
     ) -> None:
         self._limits = limits
+        self._features = tuple(features)
         self._late = False
         self._shape_of_none = (0, n_classes) if task == "multiclass" else (0,)
         self._scratch = tempfile.mkdtemp(prefix="trueup-model-")
@@ -168,9 +174,43 @@ class ModelProcess:
         head, body = self._ask({"op": "table"}, sink.getvalue().to_pybytes())
         return _scores(head, body)
 
-    def make_offers(self) -> tuple[Offer, ...]:
-        """Return every fast way of answering that the process can make of its model, none of them proven."""
-        return offers_from(*self._ask({"op": "offers"}))
+    def make_offers(self, requests: Sequence[str] = ()) -> tuple[Offer, ...]:
+        """Return every fast way of answering that the process can make of its model, none of them proven.
+
+        Parameters
+        ----------
+        requests : sequence of str
+            On which parts are tried that stay in Python; without any there is no hybrid.
+        """
+        return offers_from(*self._ask({"op": "offers"}, "\n".join(requests).encode()))
+
+    def try_offer(self, offer: Offer, rows: Sequence[GoldenRow], *, cutoff: float | None) -> Candidate:
+        """Return what the process found about an offer that needs its model."""
+        try:
+            answer, _ = self._ask(*trial_message(offer, rows, features=self._features, cutoff=cutoff))
+        except ModelFailed as error:
+            return Candidate(offer, None, error.message)
+        return candidate_of(offer, answer)
+
+    def answer_by(
+        self, offer: Offer, rows: Sequence[GoldenRow], *, cutoff: float | None, tolerance: float
+    ) -> tuple[Replay, int]:
+        """Let the process answer by an offer from now on; return how that differs from the golden rows.
+
+        Returns
+        -------
+        replay : Replay
+        apart : int
+            Rows that got other bits alone than among many.
+
+        Raises
+        ------
+        BadManifest
+            When the offer's plan does not fit the model.
+        """
+        head, body = trial_message(offer, rows, features=self._features, cutoff=cutoff, tolerance=tolerance)
+        answer, _ = self._ask({**head, "op": "answer by"}, body)
+        return replay_from(answer["replay"]), answer["apart"]
 
     def measure(self, requests: Sequence[str]) -> Cost:
         """Return what the original takes there for one request at a time."""

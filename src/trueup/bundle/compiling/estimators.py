@@ -13,9 +13,10 @@ from trueup.bundle.compiling.combining import (
     reordered,
     same_of_every_case,
 )
+from trueup.bundle.compiling.keeping import keep_estimator
 from trueup.bundle.compiling.linear import CLASSIFIERS, LINEAR_CLASSIFIERS, REGRESSORS, decision
 from trueup.bundle.compiling.parts import Compiled, NotCompiled
-from trueup.bundle.compiling.steps import trace_transformer
+from trueup.bundle.compiling.steps import trace_in_turn
 from trueup.bundle.compiling.tracing import Block, Tracer, Uncompilable, described
 from trueup.bundle.compiling.trees import compile_trees
 from trueup.bundle.compiling.wrapping import kind_of, part_of
@@ -43,8 +44,19 @@ def answer(tracer: Tracer, model: Any, block: Block, path: str) -> list[int]:
     Raises
     ------
     Uncompilable
-        When some part of it has no instructions.
+        When some part of it has no instructions, and cannot stay in Python either.
     """
+    mark = tracer.mark()
+    try:
+        return _compiled(tracer, model, block, path)
+    except Uncompilable as stopped:
+        if tracer.trial is None or model is tracer.trial.model:
+            raise
+        tracer.back_to(mark)
+        return keep_estimator(tracer, model, block, path=path, stopped=stopped)
+
+
+def _compiled(tracer: Tracer, model: Any, block: Block, path: str) -> list[int]:
     kind = kind_of(model)
     if kind == "sklearn.Pipeline":
         block, last, path = _before_last(tracer, model, block, path)
@@ -84,9 +96,7 @@ def raw_answer(tracer: Tracer, model: Any, block: Block, path: str) -> list[int]
 
 def _before_last(tracer: Tracer, pipeline: Any, block: Block, path: str) -> tuple[Block, Any, str]:
     *steps, (name, last) = pipeline.steps
-    for one, step in steps:
-        block = trace_transformer(tracer, step, block, path=part_of(path, one, step))
-    return block, last, part_of(path, name, last)
+    return trace_in_turn(tracer, steps, block, path=path), last, part_of(path, name, last)
 
 
 def _trees(model: Any, block: Block, path: str) -> Compiled:

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueup.bundle.compiling.calibration import spread_by_class
 from trueup.bundle.compiling.estimators import answer
 from trueup.bundle.compiling.inputs import frame_of
 from trueup.bundle.compiling.parts import NotCompiled
-from trueup.bundle.compiling.tracing import Tracer, Uncompilable
+from trueup.bundle.compiling.tracing import Tracer, Trial, Uncompilable
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.predictors.predictor import FORMAT
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class CompiledModel:
     """What stays in Python, and why; empty when wholly compiled."""
 
 
-def compile_model(estimator: Any, features: Sequence[FeatureSpec], *, task: str, n_classes: int) -> CompiledModel:
+def compile_model(
+    estimator: Any, features: Sequence[FeatureSpec], *, task: str, n_classes: int, tried_on: Numbers | None = None
+) -> CompiledModel:
     """Return a fitted estimator as a predictor's document and files.
 
     Parameters
@@ -45,13 +50,16 @@ def compile_model(estimator: Any, features: Sequence[FeatureSpec], *, task: str,
         binary, multiclass or regression.
     n_classes : int
         Number of classes; not used for regression.
+    tried_on : ndarray of float, shape (rows, n_features), optional
+        Real rows, decoded. With them a part that cannot be compiled stays in Python where it can be cut out; such a
+        predictor opens only with `python_stage.open_python`, in the process that holds the model.
 
     Notes
     -----
     The predictor gives what `model_process.Scorer` gives: the probability of class 1, of several classes one for each
     class index, or the number; NaN where the original refuses a row.
     """
-    tracer = Tracer(len(features))
+    tracer = Tracer(len(features), None if tried_on is None else Trial(estimator, tried_on))
     try:
         slots = answer(tracer, estimator, frame_of(tracer, features), "")
         slots = _by_task(tracer, estimator, slots, task=task, n_classes=n_classes)

@@ -6,12 +6,13 @@ recognised stays in Python where rows to try it on are given, else the whole mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from trueup.bundle.compiling.keeping import keep_steps
 from trueup.bundle.compiling.steps_encoding import ENCODERS
 from trueup.bundle.compiling.steps_numeric import NUMERIC
 from trueup.bundle.compiling.tracing import Block, Container, Traced, Tracer, Uncompilable
@@ -27,10 +28,43 @@ def trace_transformer(tracer: Tracer, transformer: Any, block: Block, *, path: s
     Raises
     ------
     Uncompilable
-        When no instructions stand for it, with its path in the model and the reason.
+        When no instructions stand for it, with its path in the model and the reason, and it cannot stay in Python.
     """
-    if transformer is None or transformer == "passthrough":
+    if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
         return block
+    mark = tracer.mark()
+    try:
+        return _compiled(tracer, transformer, block, path)
+    except Uncompilable as stopped:
+        if tracer.trial is None:
+            raise
+        tracer.back_to(mark)
+        return keep_steps(tracer, [transformer], block, path=path, stopped=stopped)
+
+
+def trace_in_turn(tracer: Tracer, steps: Sequence[tuple[str, Any]], block: Block, *, path: str) -> Block:
+    """Return the columns behind the steps of a pipeline; where one cannot be cut out, all of them stay in Python.
+
+    Raises
+    ------
+    Uncompilable
+        When that is not possible either.
+    """
+    mark = tracer.mark()
+    traced = block
+    try:
+        for name, step in steps:
+            traced = trace_transformer(tracer, step, traced, path=part_of(path, name, step))
+    except Uncompilable as stopped:
+        if tracer.trial is None:
+            raise
+        tracer.back_to(mark)
+        kept = [step for _, step in steps if step is not None and not isinstance(step, str)]
+        return keep_steps(tracer, kept, block, path=path, stopped=stopped)
+    return traced
+
+
+def _compiled(tracer: Tracer, transformer: Any, block: Block, path: str) -> Block:
     step = STEPS.get(kind_of(transformer))
     if step is None:
         raise Uncompilable(path, _unknown(transformer))

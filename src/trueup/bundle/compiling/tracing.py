@@ -77,6 +77,27 @@ def encoded(values: Any) -> Any:
     ]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What a part that stays in Python is tried on while compiling."""
+
+    model: Any
+    """The whole fitted model."""
+    rows: NDArray[np.float64]
+    """Real rows, decoded."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a program had come."""
+
+    instructions: int
+    checks: int
+    slow_parts: int
+    width: int
+    files: Mapping[str, bytes]
+
+
 @dataclass
 class Tracer:
     """Collects the instructions of one program.
@@ -85,9 +106,12 @@ class Tracer:
     ----------
     inputs : int
         Numbers of a decoded row.
+    trial : Trial, optional
+        Lets parts stay in Python; without it the whole model compiles or does not.
     """
 
     inputs: int
+    trial: Trial | None = None
     instructions: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     slow_parts: list[NotCompiled] = field(default_factory=list)
@@ -96,6 +120,15 @@ class Tracer:
 
     def __post_init__(self) -> None:
         self.width = self.inputs
+
+    def mark(self) -> Mark:
+        """Return how far the program has come, for `back_to`."""
+        return Mark(len(self.instructions), len(self.checks), len(self.slow_parts), self.width, dict(self.files))
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what came since."""
+        del self.instructions[mark.instructions :], self.checks[mark.checks :], self.slow_parts[mark.slow_parts :]
+        self.width, self.files = mark.width, dict(mark.files)
 
     def emit(self, kind: str, taken: Sequence[int], count: int, **document: Any) -> list[int]:
         """Add an instruction that reads these places; return the places it writes."""
@@ -221,9 +254,9 @@ class Tracer:
                     slots[place] = slot
         return slots
 
-    def program(self, answer: Sequence[int]) -> dict[str, Any]:
-        """Return the document of the program that gives these places, NaN where a row is refused."""
-        if self.checks:
+    def program(self, answer: Sequence[int], *, checked: bool = True) -> dict[str, Any]:
+        """Return the document of the program that gives these places, NaN where a row is refused (when `checked`)."""
+        if self.checks and checked:
             slots = self.places_of(self.checks)
             answer = self.between(answer, "add", self.reduce(slots, "add") if len(slots) > 1 else slots)
         outputs = self.span(answer)

@@ -53,6 +53,11 @@ def open_compiled(
     LibraryMissing
         When this machine lacks the library that a stage is computed with.
     """
+    return open_predictor(document, files, features=features, openers=all_openers(more))
+
+
+def all_openers(more: Mapping[str, Opener] | None = None) -> Mapping[str, Opener]:
+    """Return what opens each kind of stage, programs that call others among them."""
     openers: dict[str, Opener] = {**OPENERS, **(more or {})}
     openers["program"] = lambda stage, files: open_program(stage, files, openers=openers)
-    return open_predictor(document, files, features=features, openers=openers)
+    return openers
