@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trueup.bundle.errors import BundleError, CannotWrite, GoldenRowsDiffer, ModelFailed
+from trueup.align.charter import PackageSpec
+from trueup.bundle.errors import BundleError, CannotWrite, GoldenRowsDiffer, ModelFailed, VulnerableVersions
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import parse_manifest
 from trueup.bundle.package import BundleContents, BundleRef, code_files, package
@@ -258,3 +259,41 @@ def test_killed_at_any_moment_nothing_half_made_is_published_and_the_next_run_wo
     assert len(lines) == 10
     assert lines[-2] == "left []"
     assert lines[-1].endswith(" 1")
+
+
+def _database(folder: Path, name: str) -> Path:
+    """Return an OSV record that says every version of a distribution is vulnerable."""
+    every = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}
+    affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": [every]}]
+    path = folder / "advisory.json"
+    path.write_text(json.dumps({"id": "X-1", "modified": "2026-01-01T00:00:00Z", "affected": affected}))
+    return path
+
+
+def test_versions_that_are_known_to_be_vulnerable_publish_nothing(
+    contents: BundleContents, signing_key: Path, tmp_path: Path
+) -> None:
+    database = _database(tmp_path, "numpy")
+    with pytest.raises(VulnerableVersions, match=r"numpy .*: X-1, no fixed version is named"):
+        package(contents, into=tmp_path / "bundles", signing_key=signing_key, advisories=database)
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_what_the_database_said_is_kept_as_evidence_beside_what_it_said_before(
+    contents: BundleContents, signing_key: Path, tmp_path: Path
+) -> None:
+    warn, into = PackageSpec("warn"), tmp_path / "bundles"
+    database = _database(tmp_path, "numpy")
+    first = package(contents, into=into, signing_key=signing_key, spec=warn, advisories=database)
+    database = _database(tmp_path, "no-such-package")
+    second = package(contents, into=into, signing_key=signing_key, spec=warn, advisories=database)
+
+    assert second.digest == first.digest
+    kept = [json.loads(path.read_bytes()) for path in (first.path / "evidence").glob("vulnerabilities-*.json")]
+    assert sorted(check["result"] for check in kept) == ["found", "none known"]
+    assert all(check["distributions"] > 10 for check in kept)
+
+
+def test_without_a_database_the_evidence_says_not_checked(bundle: BundleRef) -> None:
+    [path] = (bundle.path / "evidence").glob("vulnerabilities-*.json")
+    assert json.loads(path.read_bytes())["result"] == "not checked"

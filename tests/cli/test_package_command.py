@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from trueup.bundle.signing import ensure_signing_key
 from trueup.cli.main import main
 
 CHARTER = """
@@ -50,7 +52,8 @@ def make():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packaged_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project after its first `trueup package`, which trained it."""
     folder = tmp_path_factory.mktemp("late")
     (folder / "trueup.toml").write_text(CHARTER)
     (folder / "pipeline.py").write_text(PIPELINE)
@@ -60,22 +63,29 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         late = int(amount + age > 90 and case % 7 != 0)
         lines.append(f"{case},2024-{1 + case // 130:02d}-{1 + case % 28:02d}T10:00:00Z,{amount},{age},{late}")
     (folder / "cases.csv").write_text("\n".join(lines))
+    assert main(["package", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture
+def project(packaged_once: Path, tmp_path: Path) -> Path:
+    """Return a copy that a test may change."""
+    return shutil.copytree(packaged_once, tmp_path / "late")
 
 
 @pytest.mark.timeout(600)
 def test_it_trains_once_then_packages_again_and_says_what_ships(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["package", str(project), "--json"]) == 0
-    first = json.loads(capsys.readouterr().out)
+    [first] = (project / ".trueup" / "lake" / "bundles").iterdir()
+    capsys.readouterr()
 
     assert main(["package", str(project), "--json"]) == 0
     captured = capsys.readouterr()
     second = json.loads(captured.out)
 
     assert "training" not in captured.err
-    assert second["bundle"] == first["bundle"]
+    assert second["bundle"]["digest"] == first.name
     assert second["stale"] == []
     shipped = [c for c in second["predictors"]["candidates"] if c["shipped"]]
     assert [c["kind"] for c in shipped] in (["compiled"], ["onnx"])
@@ -93,7 +103,6 @@ def test_it_trains_once_then_packages_again_and_says_what_ships(
 
 @pytest.mark.timeout(600)
 def test_a_key_signs_until_its_last_day_and_not_after_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["package", str(project), "--json"]) == 0
     trust = ["bundle", "trust", "bundle-signing.key", "--project", str(project), "--until"]
 
     assert main([*trust, "2999-12-31"]) == 0
@@ -103,3 +112,36 @@ def test_a_key_signs_until_its_last_day_and_not_after_it(project: Path, capsys: 
     capsys.readouterr()
     assert main(["package", str(project), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.key-expired"
+
+
+@pytest.mark.timeout(600)
+def test_a_supplied_key_signs_and_what_it_signs_is_believed_here(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = ensure_signing_key(tmp_path / "release.key")
+    assert main(["package", str(project), "--key", str(key), "--json"]) == 0
+    digest = json.loads(capsys.readouterr().out)["bundle"]["digest"]
+
+    assert main(["bundle", "verify", digest, "--project", str(project)]) == 0
+    assert "signed by release.key.pub" in capsys.readouterr().out
+    assert main(["package", str(project), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bundle"]["digest"] == digest
+
+
+@pytest.mark.timeout(600)
+def test_a_version_known_to_be_vulnerable_is_refused_until_somebody_answers_for_it(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    every = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}
+    affected = [{"package": {"name": "NumPy", "ecosystem": "PyPI"}, "ranges": [every]}]
+    database = tmp_path / "advisory.json"
+    database.write_text(json.dumps({"id": "X-1", "modified": "2026-01-01T00:00:00Z", "affected": affected}))
+    command = ["package", str(project), "--vulnerabilities", str(database)]
+
+    assert main(command) == 1
+    assert "X-1" in capsys.readouterr().err
+
+    accepted = '[[package.accept]]\nid = "X-1"\nreason = "no array comes from outside"\nuntil = 2999-01-01\n'
+    (project / "trueup.toml").write_text(f"{CHARTER}\n{accepted}")
+    assert main(command) == 0
+    assert "1 found, 1 of them accepted" in capsys.readouterr().out

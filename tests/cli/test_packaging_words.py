@@ -13,5 +13,6 @@ def test_what_changed_since_training_is_said() -> None:
     packaged = Packaged(BundleRef("d" * 64, Path("bundles")), None, None, ("the charter", "the data"))
 
     assert describe_packaged(packaged) == [
-        "Since this model was trained, the charter and the data changed; run `trueup train` for a model of today"
+        "Vulnerabilities: not checked, no advisory database was given",
+        "Since this model was trained, the charter and the data changed; run `trueup train` for a model of today",
     ]

@@ -57,6 +57,10 @@ RULES
 [train]
 [rehearsal]
 [serving]
+[[package.accept]]
+id = "CVE-2024-1234"
+reason = "r"
+until = 2027-06-30
 """
 RULES = "".join(
     f"[[data.rule]]\nname = '{number}'\ncolumns = 'a'\n{rule}\n"

@@ -252,6 +252,26 @@ class ServingSpec:
 
 
 @dataclass(frozen=True)
+class AcceptedVulnerability:
+    """A known vulnerability that somebody answers for, until a day."""
+
+    id: str
+    """Of the advisory, or one of its aliases, such as CVE-2024-1234."""
+    reason: str
+    until: str
+    """Last day in UTC on which it is accepted, such as 2027-06-30."""
+
+
+@dataclass(frozen=True)
+class PackageSpec:
+    """What may ship."""
+
+    vulnerabilities: Literal["prevent", "warn", "ignore"] = "prevent"
+    """What a version with a known vulnerability does to packaging, where a database is given."""
+    accepted: tuple[AcceptedVulnerability, ...] = ()
+
+
+@dataclass(frozen=True)
 class Project:
     """One use case: the signed charter and the mechanics beside it."""
 
@@ -266,3 +286,4 @@ class Project:
     folder: str
     """The project folder; not part of any digest."""
     connections: tuple[Connection, ...] = ()
+    package: PackageSpec = PackageSpec()

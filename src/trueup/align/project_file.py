@@ -37,6 +37,7 @@ from trueup.align.charter import (
 )
 from trueup.align.data_source import check_connection, read_connections, read_data_source
 from trueup.align.errors import ProjectNotFound
+from trueup.align.package_text import read_package
 from trueup.align.reading import Section
 from trueup.align.rules_text import read_rules
 from trueup.align.triggers_text import check_exposure, parse_exposure, parse_limit, parse_trigger
@@ -194,12 +195,13 @@ def _project(file: Section, *, folder: str) -> Project | None:
     connections = read_connections(file)
     check_connection(data.source if data else None, connections, file)
     specs = _train(train), _rehearsal(rehearsal), _serving(serving)
+    package = read_package(file)
     for section in (head, file):
         if section:
             section.finish()
     if name is None or charter is None or data is None:
         return None
-    return Project(name, title or name, task, charter, data, *specs, folder=folder, connections=connections)
+    return Project(name, title or name, task, charter, data, *specs, folder, connections, package)
 
 
 def _required(file: Section, key: str, holds: str) -> Section | None:

@@ -123,3 +123,15 @@ class BadKey(BundleError):
     """A key file is missing, readable by others, or no key of the kind model signing takes."""
 
     code = "bundle.bad-key"
+
+
+class BadAdvisories(BundleError):
+    """An advisory database cannot be read, or is none; nothing was checked against it."""
+
+    code = "bundle.bad-advisories"
+
+
+class VulnerableVersions(BundleError):
+    """A bundle's lock holds versions with known vulnerabilities that nobody accepted. Nothing was published."""
+
+    code = "bundle.vulnerable-versions"

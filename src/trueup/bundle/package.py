@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from trueup.align.charter import PackageSpec
 from trueup.bundle.candidates import Candidate, Offer, choose_candidate
 from trueup.bundle.environment import imported_modules, lock_environment
 from trueup.bundle.errors import BundleError, BundleRefused
@@ -17,6 +18,7 @@ from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refus
 from trueup.bundle.latency import tabulate
 from trueup.bundle.layout import (
     CODE_FOLDER,
+    EVIDENCE_FOLDER,
     GOLDEN,
     LOCK,
     MANIFEST,
@@ -32,12 +34,15 @@ from trueup.bundle.mlflow_folder import MlflowContents, mlflow_files
 from trueup.bundle.parity import certify
 from trueup.bundle.proof import TOLERANCE, Proof
 from trueup.bundle.proving import prove_apart
-from trueup.bundle.publishing import partial_folder, publish_folder, write_file
+from trueup.bundle.publishing import partial_folder, publish_folder, replace_file, write_file
 from trueup.bundle.sbom import bill_of_materials
 from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.served import KINDS, Served
-from trueup.bundle.signing import public_key_path, sign_folder
+from trueup.bundle.signing import check_private_key, public_key_path, public_pem, sign_folder
+from trueup.bundle.vulnerabilities import NOT_CHECKED, VulnerabilityCheck, check_vulnerabilities, refuse_vulnerable
 from trueup.kernel.digests import canonical_json, digest_of_bytes
+
+_ANY = PackageSpec()
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,19 @@ class BundleRef:
 
     digest: str
     path: Path
+    vulnerabilities: VulnerabilityCheck = NOT_CHECKED
+    """What was known of its versions when it was packaged."""
 
 
-def package(contents: BundleContents, *, into: Path, signing_key: Path, today: date | None = None) -> BundleRef:
+def package(
+    contents: BundleContents,
+    *,
+    into: Path,
+    signing_key: Path,
+    today: date | None = None,
+    spec: PackageSpec = _ANY,
+    advisories: Path | None = None,
+) -> BundleRef:
     """Write a signed bundle below `into`, in a folder named by its digest.
 
     Two fresh processes open the model: the first records the outputs of the golden rows and makes fast predictors of
@@ -104,9 +119,17 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
         Private key, from `signing.ensure_signing_key`.
     today : date, optional
         The day in UTC, for a key that is trusted until a day; without it such a key does not sign.
+    spec : PackageSpec
+        What the project says may ship.
+    advisories : Path, optional
+        OSV database that the locked versions are looked up in; what it said is kept as evidence.
 
     Raises
     ------
+    VulnerableVersions
+        Versions with known vulnerabilities, where `spec` prevents them; nothing was published.
+    BadAdvisories
+        `advisories` is no such database.
     CannotWrite
         No space, read-only, no folder; nothing was published.
     GoldenRowsDiffer
@@ -117,6 +140,9 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
         The key cannot sign, or may not any more.
     """
     files = _content_files(contents)
+    lock = files[LOCK].decode()
+    check = check_vulnerabilities(lock, spec=spec, database=advisories, today=today)
+    refuse_vulnerable(check)
     with partial_folder(into) as work:
         for path, content in files.items():
             write_file(work, path, content)
@@ -132,14 +158,17 @@ def package(contents: BundleContents, *, into: Path, signing_key: Path, today: d
         manifest = _manifest(contents, digests, shipped)
         write_file(work, MANIFEST, manifest.content)
         final = into / manifest.digest
-        if _is_intact(final, signing_key, today):
-            return BundleRef(manifest.digest, final)
+        if _is_intact(final, _public_half(signing_key, work.parent), today):
+            (final / EVIDENCE_FOLDER).mkdir(exist_ok=True)
+            replace_file(final / check.path, check.content)
+            return BundleRef(manifest.digest, final, check)
         # signed under its own name, which the signature's subject repeats
         named = work.rename(work.with_name(manifest.digest))
         sign_folder(named, signing_key=signing_key, today=today)
-        _write_evidence(named, manifest, candidates, shipped=shipped, lock=files[LOCK].decode())
+        _write_evidence(named, manifest, candidates, shipped=shipped, lock=lock)
+        write_file(named, check.path, check.content)
         publish_folder(named, final)
-    return BundleRef(manifest.digest, final)
+    return BundleRef(manifest.digest, final, check)
 
 
 def code_files(folder: Path) -> dict[str, bytes]:
@@ -271,11 +300,21 @@ def _manifest(contents: BundleContents, digests: Mapping[str, str], shipped: Can
     return Manifest(**values, predictor=served, lock_digest=digests[LOCK], files=digests)
 
 
-def _is_intact(folder: Path, signing_key: Path, today: date | None) -> bool:
+def _public_half(signing_key: Path, scratch: Path) -> Path:
+    """Return the public key that lies beside a private one, with its terms; else its public half, written aside."""
+    beside = public_key_path(signing_key)
+    if beside.is_file():
+        return beside
+    check_private_key(signing_key)
+    write_file(scratch, beside.name, public_pem(signing_key))
+    return scratch / beside.name
+
+
+def _is_intact(folder: Path, public_key: Path, today: date | None) -> bool:
     if not folder.exists():
         return False
     try:
-        verify_bundle(folder, trusted_keys=[public_key_path(signing_key)], today=today)
+        verify_bundle(folder, trusted_keys=[public_key], today=today)
     except BundleRefused:
         return False
     return True

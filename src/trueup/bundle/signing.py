@@ -39,7 +39,7 @@ def ensure_signing_key(path: Path) -> Path:
         _make_key(path)
     public = public_key_path(path)
     if not public.exists():
-        _write_new(public, _public_pem(path), mode=0o644)
+        _write_new(public, public_pem(path), mode=0o644)
     return path
 
 
@@ -58,7 +58,7 @@ def sign_folder(folder: Path, *, signing_key: Path, today: date | None = None) -
     BadKey
         When `signing_key` is no such key, or other accounts can read it.
     """
-    _check_private(signing_key)
+    check_private_key(signing_key)
     if public_key_path(signing_key).is_file():
         refuse_lapsed(public_key_path(signing_key), today=today)
     from model_signing import signing
@@ -195,7 +195,14 @@ def _write_new(path: Path, content: bytes, *, mode: int) -> None:
         made.unlink(missing_ok=True)
 
 
-def _public_pem(path: Path) -> bytes:
+def public_pem(path: Path) -> bytes:
+    """Return the public half of a private key file, in PEM.
+
+    Raises
+    ------
+    BadKey
+        When it is no such key.
+    """
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -208,7 +215,14 @@ def _public_pem(path: Path) -> bytes:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _check_private(path: Path) -> None:
+def check_private_key(path: Path) -> None:
+    """Raise where there is no file, or other accounts can read it.
+
+    Raises
+    ------
+    BadKey
+        Says which, and what to do.
+    """
     if not path.is_file():
         raise BadKey(f"there is no signing key at {path}", path=str(path))
     if path.stat().st_mode & 0o077:

@@ -118,6 +118,12 @@ def with_terms(public_key: Path, terms: KeyTerms) -> str:
     return "".join(f"{line}\n" for line in lines) + text
 
 
+def terms_above(public_key: Path) -> str:
+    """Return the lines above the key in a ``.pub`` file whose terms were read."""
+    above, _, _ = public_key.read_text(encoding="ascii").partition(_PEM)
+    return above
+
+
 def trusted_keys(folder: Path, *, more: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Return the public keys that a folder of keys trusts: the own one, those in ``trusted/`` by name, and `more`.
 

@@ -46,7 +46,7 @@ def adopt(arguments: argparse.Namespace, console: Console) -> AdoptedModel:
 
     folder = project_folder(arguments.project)
     project = _project(folder, named=arguments.project != ".")
-    workspace = open_workspace(folder)
+    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
     if project is None:
         console.note(f"no project in {folder}: the model's own input example is what it is proved on")
     else:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from trueup import __version__
-from trueup.cli.bundle_actions import add_bundle
+from trueup.cli.bundle_actions import add_bundle, add_vulnerabilities
 from trueup.cli.console import Console
 from trueup.cli.exits import WrongUsage
 
@@ -68,10 +68,12 @@ def build_parser() -> Parser:
     train = _add_for_project(commands, "train", "choose a model by value under the capacity, and package it")
     train.add_argument("--guided", action="store_true", help="guided training in place of the project's own pipeline")
     _add_no_guided(train)
+    _add_shipping(train)
     package = _add_for_project(commands, "package", "compile and prove the model trained last, and say what ships")
     package.add_argument(
         "--mlflow", metavar="PATH", help="take this model that MLflow logged (folder with MLmodel) instead"
     )
+    _add_shipping(package)
     _add_rehearse(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
     report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")
@@ -120,6 +122,11 @@ def _add_no_guided(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-guided", action="store_true", help="do not compare guided training with the project's own pipeline"
     )
+
+
+def _add_shipping(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", metavar="FILE", help="sign with this private key (default: the project's own)")
+    add_vulnerabilities(parser)
 
 
 def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:

@@ -17,6 +17,7 @@ def add_bundle(commands: argparse._SubParsersAction[P]) -> None:
     verify = _add(actions, "verify", "check files, signature and key; nothing of the bundle is executed")
     verify.add_argument("bundle", help=_BUNDLE)
     verify.add_argument("--replay", action="store_true", help="let it answer its golden rows here too")
+    add_vulnerabilities(verify)
     show = _add(actions, "show", "say what is in a bundle")
     show.add_argument("bundle", help=_BUNDLE)
     for name, purpose in (
@@ -43,6 +44,13 @@ def add_bundle(commands: argparse._SubParsersAction[P]) -> None:
     trust.add_argument("public_key", nargs="?", help="a .pub file, or the name of a key that is trusted")
     trust.add_argument("--until", metavar="DATE", help="its last day, in UTC, such as 2027-06-30")
     trust.add_argument("--revoke", metavar="REASON", help="believe nothing it signed any more")
+
+
+def add_vulnerabilities(parser: argparse.ArgumentParser) -> None:
+    """Let a command take an advisory database."""
+    parser.add_argument(
+        "--vulnerabilities", metavar="FILE", help="look the versions up in this OSV database (json, folder or zip)"
+    )
 
 
 def _add(actions: argparse._SubParsersAction[P], name: str, purpose: str) -> P:

@@ -44,6 +44,7 @@ _CHECK_CODES = (
     "bundle.lock-refused",
     "bundle.pickle-refused",
     "bundle.refused",
+    "bundle.vulnerable-versions",
     "data.rules-broken",
 )
 

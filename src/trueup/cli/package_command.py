@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         return OK
     folder = project_folder(arguments.project)
     project = read_project(folder)
-    packaged = package_project(project, open_workspace(folder), console)
+    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
+    packaged = package_project(project, workspace, console)
     console.result(packaged.as_json(), describe_packaged(packaged))
     return OK
 

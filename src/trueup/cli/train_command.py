@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     folder = project_folder(arguments.project)
     project = read_project(folder)
-    workspace = open_workspace(folder)
+    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
     ensure_ingested(project, workspace, console)
     if arguments.guided:
         project = replace(project, train=replace(project.train, pipeline=None))

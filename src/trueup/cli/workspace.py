@@ -19,6 +19,10 @@ class Workspace:
     """The folders of one project."""
 
     project: Path
+    supplied_key: Path | None = None
+    """Private key that signs bundles in place of the local one."""
+    advisories: Path | None = None
+    """OSV database that a bundle's versions are looked up in."""
 
     @property
     def root(self) -> Path:
@@ -29,7 +33,12 @@ class Workspace:
         """Return the part of the workspace that the loop works in."""
         from trueup.loop.prepare import Workspace as LoopWorkspace
 
-        return LoopWorkspace(self.root, today=dt.datetime.now(dt.UTC).date())
+        return LoopWorkspace(
+            self.root,
+            today=dt.datetime.now(dt.UTC).date(),
+            supplied_key=self.supplied_key,
+            advisories=self.advisories,
+        )
 
     @property
     def reports(self) -> Path:
@@ -57,15 +66,23 @@ def project_folder(named: str) -> Path:
     return Path(named).resolve()
 
 
-def open_workspace(project: Path) -> Workspace:
+def open_workspace(project: Path, *, key: str | None = None, advisories: str | None = None) -> Workspace:
     """Return the working folders of a project, made where they are missing.
+
+    Parameters
+    ----------
+    project : Path
+    key : str, optional
+        Private key that signs bundles, as it was named.
+    advisories : str, optional
+        Advisory database, as it was named.
 
     Raises
     ------
     EnvironmentUnfit
         When the project folder cannot be written.
     """
-    workspace = Workspace(project)
+    workspace = Workspace(project, Path(key) if key else None, Path(advisories) if advisories else None)
     try:
         for folder in (workspace.root / "lake", workspace.root / "scratch", workspace.reports):
             folder.mkdir(parents=True, exist_ok=True)

@@ -18,16 +18,15 @@ from trueup.bundle.frames import table_of_rows
 from trueup.bundle.golden import MOST_REAL_ROWS, make_golden_requests, requests_of
 from trueup.bundle.logged_features import logged_columns, logged_features
 from trueup.bundle.mlflow_reading import LoggedColumn, LoggedModel, read_logged_model
-from trueup.bundle.package import BundleContents, BundleRef, package
+from trueup.bundle.package import BundleContents, BundleRef
 from trueup.bundle.requirements import requirement_differences
-from trueup.bundle.signing import ensure_signing_key
 from trueup.bundle.trying import Tried, try_features
 from trueup.data.history import History
 from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
 from trueup.loop.carried import policy_of, reference_of
 from trueup.loop.cutoff import cutoff_of
-from trueup.loop.packaging import remember_bundle
+from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
 from trueup.loop.stage import open_workbench
 from trueup.loop.worth import DecisionWorth, worth_of
@@ -114,6 +113,7 @@ def adopt_mlflow(
         Its pickle names what no model needs.
     """
     say = progress or _say_nothing
+    check_early(project, workspace)
     logged = read_logged_model(path)
     history = history_of(project, workspace) if project is not None else None
     say(0, 1, "opening the model in a confined process")
@@ -140,21 +140,13 @@ def adopt_mlflow(
     contents = _contents(logged, examined, tried, rows, project=project, workspace=workspace)
     if project is not None:
         contents = _with_past(contents, tried, rows, project=project, scratch=workspace.scratch)
-    workspace.bundles.mkdir(parents=True, exist_ok=True)
     model = workspace.scratch / f"{contents.model_version}.pickle"
     model.parent.mkdir(parents=True, exist_ok=True)
     try:
         model.write_bytes(examined.content)
-        bundle = package(
-            contents,
-            into=workspace.bundles,
-            signing_key=ensure_signing_key(workspace.keys / "bundle-signing.key"),
-            today=workspace.today,
-        )
+        bundle = publish(contents, workspace, project=project)
     finally:
         model.unlink(missing_ok=True)
-    if project is not None:
-        remember_bundle(workspace, bundle)
     real = min(rows.table.num_rows, MOST_REAL_ROWS)
     return Adopted(
         bundle=bundle,

@@ -56,6 +56,10 @@ class Workspace:
     root: Path
     today: dt.date | None = None
     """The day in UTC, for a signing key that has a last day."""
+    supplied_key: Path | None = None
+    """Private key that signs bundles in place of the own one."""
+    advisories: Path | None = None
+    """OSV database that the versions of a bundle are looked up in."""
 
     @property
     def lake(self) -> Path:

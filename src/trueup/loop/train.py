@@ -15,8 +15,7 @@ from trueup.build.recipe import FittedModel, TrainingRows
 from trueup.build.runner import ModelRunner
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import make_golden_requests
-from trueup.bundle.package import BundleContents, BundleRef, code_files, package
-from trueup.bundle.signing import ensure_signing_key
+from trueup.bundle.package import BundleContents, BundleRef, code_files
 from trueup.data.history import History
 from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
@@ -24,7 +23,7 @@ from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
 from trueup.loop.carried import policy_of, reference_of
 from trueup.loop.cutoff import cutoff_of
-from trueup.loop.packaging import remember_bundle
+from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
 from trueup.loop.recipes import RecipeChoice, choose_recipes
 from trueup.loop.retrain import MIN_TRAINING_ROWS
@@ -95,6 +94,7 @@ def train(
         When fewer than `MIN_TRAINING_ROWS` outcomes are final in the data.
     """
     say = progress or _say_nothing
+    check_early(project, workspace)
     say(0, 1, "reading the past")
     history = history_of(project, workspace)
     as_of = history.data_end
@@ -149,7 +149,6 @@ def _package(
     rows: TrainingRows,
     choice: RecipeChoice,
 ) -> BundleRef:
-    workspace.bundles.mkdir(parents=True, exist_ok=True)
     profiled = rows.rows[:: max(1, -(-len(rows.rows) // _PROFILED_ROWS))]
     scores = runner.predict_rows(model, history.table_path, profiled)
     cutoff = None
@@ -177,10 +176,7 @@ def _package(
             requirements_lock=_lock_text(Path(project.folder)),
             cutoff=cutoff,
         )
-        key = ensure_signing_key(workspace.keys / "bundle-signing.key")
-        bundle = package(contents, into=workspace.bundles, signing_key=key, today=workspace.today)
-        remember_bundle(workspace, bundle)
-        return bundle
+        return publish(contents, workspace, project=project)
     finally:
         estimator.unlink(missing_ok=True)
 

@@ -191,3 +191,43 @@ def test_without_the_makers_key_a_bundle_is_refused_and_with_it_verified(
 
     key = str(project / ".trueup" / "keys" / "bundle-signing.key.pub")
     assert main(["bundle", "verify", str(folder_of(first)), "--key", key, *elsewhere]) == 0
+
+
+def _advisory(folder: Path, name: str) -> str:
+    every = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}
+    affected = [{"package": {"name": name, "ecosystem": "PyPI"}, "ranges": [every]}]
+    path = folder / "advisory.json"
+    path.write_text(json.dumps({"id": "X-1", "modified": "2026-01-01T00:00:00Z", "affected": affected}))
+    return str(path)
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_versions_of_a_bundle_that_became_vulnerable_fail_the_check(
+    project: Path, first: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    known = ["--vulnerabilities", _advisory(tmp_path, "numpy")]
+    error = refused(["bundle", "verify", first, "--project", str(project), *known], capsys)
+    assert error["code"] == "bundle.vulnerable-versions"
+    assert "X-1" in error["message"]
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_without_a_database_vulnerabilities_are_not_checked_and_with_one_they_are(
+    project: Path, first: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["bundle", "verify", first, "--project", str(project), "--json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["vulnerabilities"]["result"] == "not checked"
+    assert main([*arguments, "--vulnerabilities", _advisory(tmp_path, "no-such-package")]) == 0
+    assert json.loads(capsys.readouterr().out)["vulnerabilities"]["result"] == "none known"
+
+
+def test_a_database_that_is_none_is_bad_input_and_no_clean_bill(
+    project: Path, first: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "osv.json").write_text("{}")
+    known = ["--vulnerabilities", str(tmp_path / "osv.json")]
+    assert main(["bundle", "verify", first, "--project", str(project), *known]) == 2
+    captured = capsys.readouterr()
+    assert "osv.json" in captured.err
+    assert "Vulnerabilities" not in captured.out

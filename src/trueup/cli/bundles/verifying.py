@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
+from trueup.align.charter import PackageSpec
+from trueup.align.project_file import FILE, read_project
 from trueup.bundle.environment import compare_environment, locked_hashes, without_hash
 from trueup.bundle.layout import CODE_FOLDER, LOCK, MODEL_FILE
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.pickles import OwnCode, scan_pickle
 from trueup.bundle.signing import verify_signature
+from trueup.bundle.vulnerabilities import check_vulnerabilities, describe_check, refuse_vulnerable
 from trueup.cli.bundles.places import Places, Verified, places_of, verified
 from trueup.cli.console import Console
 from trueup.cli.exits import OK
+from trueup.cli.workspace import project_folder
 
 _FIRST_DIFFERENCES = 3
 
@@ -33,10 +38,28 @@ def verify(arguments: argparse.Namespace, console: Console) -> int:
     places = places_of(arguments)
     with verified(arguments.bundle, places) as bundle:
         checks = list(_checks(bundle, places, replay=arguments.replay))
+        lock = (bundle.folder / LOCK).read_text("utf-8")
         digest = bundle.manifest.digest
+    known = check_vulnerabilities(
+        lock,
+        spec=_spec(project_folder(arguments.project)),
+        database=Path(arguments.vulnerabilities) if arguments.vulnerabilities else None,
+        today=places.today,
+    )
+    refuse_vulnerable(known)
     lines = [f"{check.result:<12}{check.name:<14}{check.detail}" for check in checks]
-    console.result({"bundle": digest, "checks": [asdict(check) for check in checks]}, [f"Bundle {digest}", *lines])
+    document = {
+        "bundle": digest,
+        "checks": [asdict(check) for check in checks],
+        "vulnerabilities": known.as_json(),
+    }
+    console.result(document, [f"Bundle {digest}", *lines, *describe_check(known)])
     return OK
+
+
+def _spec(project: Path) -> PackageSpec:
+    """Return what the project says about vulnerabilities, the default where there is none."""
+    return read_project(project).package if (project / FILE).exists() else PackageSpec()
 
 
 def _checks(bundle: Verified, places: Places, *, replay: bool) -> Iterator[Check]:
