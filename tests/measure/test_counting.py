@@ -79,6 +79,7 @@ def test_nothing_of_an_earlier_column_stays_after_a_restart(
 
 
 @pytest.mark.parametrize("dense_from", [0, 20_000])
+@settings(max_examples=30, deadline=None)  # counters anew for each batch
 @given(parts=batches, origin=origins)
 def test_looking_at_counts_between_batches_changes_nothing(
     dense_from: int, parts: list[list[float]], origin: float
