@@ -10,6 +10,7 @@ import pytest
 
 from trueup.cli import exits
 from trueup.cli.arguments import build_parser
+from trueup.lake.incidents import DataIncident
 from trueup.lake.rehearsals import FeatureDrift, GuardResult, KpiResult, Notice, Rehearsal, Release, Strategy
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -49,6 +50,8 @@ def test_every_exit_code_is_in_the_table() -> None:
     assert all(f"| {code} |" in REFERENCE for code in codes)
 
 
-@pytest.mark.parametrize("record", [Rehearsal, Strategy, Release, KpiResult, GuardResult, Notice, FeatureDrift])
+@pytest.mark.parametrize(
+    "record", [Rehearsal, Strategy, Release, KpiResult, GuardResult, Notice, FeatureDrift, DataIncident]
+)
 def test_every_field_of_the_rehearsals_json_is_named(record: type) -> None:
     assert [f.name for f in fields(record) if f"`{f.name}" not in REFERENCE and f.name not in REFERENCE] == []

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from trueup.lake.estimates import Contradiction, Estimate, Figures, FinalValue
+from trueup.lake.incidents import DataIncident
 from trueup.lake.rehearsal_documents import NotARehearsal, parse_rehearsal
 from trueup.lake.rehearsals import (
     FeatureDrift,
@@ -77,6 +78,12 @@ REHEARSAL = Rehearsal(
     reason="it earns as much",
     warnings=(Notice("data.leakage-suspected", "too good", column="stage"),),
     drift=(FeatureDrift("amount", "2024-01", 0.1, 0.0, 0.0, None),),
+    incidents=(
+        DataIncident(
+            "tenure", "above", "2024-01-03", "2024-01-09", True, 9, 0.1, 0.0, "shop", ("a", "b"), 12.0, 3, -7.5
+        ),
+        DataIncident("income", "missing", "2024-01-03", "2024-01-09", False, 9, 0.1, 0.02),
+    ),
     candidates=({"name": "linear", "value": 1.0},),
     facts={"days": 31},
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from trueup.kernel.money import money_text
+from trueup.lake.incidents import DataIncident
 from trueup.lake.rehearsals import Rehearsal, Strategy
+from trueup.observe.data_incidents import cause_words
 
 
 def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
@@ -15,11 +18,28 @@ def describe_rehearsal(rehearsal: Rehearsal) -> list[str]:
     ]
     lines += [_line(s, rehearsal.currency, chosen=s.name == rehearsal.recommended) for s in rehearsal.strategies]
     lines += ["", f"Recommended: {rehearsal.recommended}. {rehearsal.reason[:1].upper()}{rehearsal.reason[1:]}"]
+    lines += _incident_lines(rehearsal)
     if rehearsal.warnings:
         lines += ["", "Worth knowing about the data:"]
         lines += [f"  [{w.code}] {w.message}" for w in rehearsal.warnings]
     lines += _kept_lines(rehearsal)
     return [*lines, "", *(f"* {text}" for text in rehearsal.assumptions)]
+
+
+def _incident_lines(rehearsal: Rehearsal) -> list[str]:
+    """Return the columns that broke, one line each."""
+    lines = [_incident_line(incident, rehearsal.currency) for incident in rehearsal.incidents]
+    return ["", "Data that broke, which is no drift:", *lines] if lines else []
+
+
+def _incident_line(incident: DataIncident, currency: str) -> str:
+    until = "the end" if incident.ongoing else incident.last_day
+    line = f"  {incident.column}, {incident.first_day} to {until}: {cause_words(incident)}"
+    if incident.decisions_changed is not None:
+        line += f"; decisions of the first model changed: {incident.decisions_changed:,}"
+    if incident.effect_on_value is not None:
+        line += f", {money_text(incident.effect_on_value, currency, signed=True)} on final cases"
+    return line
 
 
 def _kept_lines(rehearsal: Rehearsal) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from trueup.lake.errors import LakeError
 from trueup.lake.estimates import Contradiction, Estimate, Figures, FinalValue
+from trueup.lake.incidents import DataIncident
 from trueup.lake.rehearsals import (
     FeatureDrift,
     GuardResult,
@@ -41,6 +42,7 @@ def parse_rehearsal(document: Mapping[str, Any]) -> Rehearsal:
                 "strategies": tuple(_strategy(s) for s in document["strategies"]),
                 "warnings": tuple(Notice(**n) for n in document["warnings"]),
                 "drift": tuple(FeatureDrift(**d) for d in document["drift"]),
+                "incidents": tuple(_incident(i) for i in document.get("incidents", ())),
                 "candidates": tuple(document["candidates"]),
             }
         )
@@ -48,6 +50,10 @@ def parse_rehearsal(document: Mapping[str, Any]) -> Rehearsal:
         raise NotARehearsal(
             f"this is not a rehearsal of this version of Trueup ({error}); run `trueup rehearse` again"
         ) from error
+
+
+def _incident(fields: Mapping[str, Any]) -> DataIncident:
+    return DataIncident(**{**fields, "only_values": tuple(fields["only_values"])})
 
 
 def _strategy(fields: Mapping[str, Any]) -> Strategy:

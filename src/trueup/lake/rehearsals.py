@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trueup.lake.estimates import Contradiction, Estimate
+from trueup.lake.incidents import DataIncident
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ class Rehearsal:
     reason: str
     warnings: tuple[Notice, ...] = ()
     drift: tuple[FeatureDrift, ...] = ()
+    incidents: tuple[DataIncident, ...] = ()
+    """Columns that broke, the costliest first; no drift."""
     candidates: tuple[dict[str, Any], ...] = ()
     """Guided training's comparison table: name, value, interval, metric, chosen."""
     promise: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ from trueup.align.document import charter_digest
 from trueup.compute.pool import run_all
 from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.periods import local_iso
+from trueup.lake.incidents import DataIncident
 from trueup.lake.rehearsals import FeatureDrift, Notice, Rehearsal
 from trueup.loop.immature import find_immature_labels
 from trueup.loop.play import Player
@@ -21,6 +22,7 @@ from trueup.loop.strategies import StrategyPlan, guided_strategy, plan_strategie
 from trueup.loop.summing_up import Result, choose, sum_up
 from trueup.loop.suspicions import Suspicions, find_suspicions
 from trueup.loop.telling_drift import find_drift
+from trueup.loop.telling_incidents import find_incidents
 from trueup.loop.worth import DecisionWorth
 
 
@@ -41,6 +43,14 @@ class _Act:
 
     stage: Stage
     plan: StrategyPlan
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """What became of the columns."""
+
+    drift: tuple[FeatureDrift, ...]
+    incidents: tuple[DataIncident, ...]
 
 
 def rehearse(
@@ -84,8 +94,9 @@ def rehearse(
         found = _warned(bench, say)
         results = _play_all(bench, _acts(stage, choice, only), workers=workers, say=say)
         say(0, 1, "measuring drift")
-        drift = find_drift(bench, plan_strategies(project)[0])
-        return _rehearsal(bench, results=results, found=found, choice=choice, drift=drift)
+        first = plan_strategies(project)[0]
+        moved = _Moved(find_drift(bench, first), find_incidents(bench, first))
+        return _rehearsal(bench, results=results, found=found, choice=choice, moved=moved)
 
 
 def _check_names(project: Project, only: Sequence[str]) -> None:
@@ -166,7 +177,7 @@ def _rehearsal(
     results: Sequence[Result],
     found: Suspicions,
     choice: RecipeChoice,
-    drift: tuple[FeatureDrift, ...],
+    moved: _Moved,
 ) -> Rehearsal:
     project, stage = bench.project, bench.stage
     charter = project.charter
@@ -189,7 +200,8 @@ def _rehearsal(
         recommended=recommended,
         reason=reason,
         warnings=found.warnings,
-        drift=drift,
+        drift=moved.drift,
+        incidents=moved.incidents,
         candidates=choice.candidates,
         promise=_promise(bench, results, recommended),
         facts={"recipe": choice.recipe.digest, "kept_columns": [dict(k) for k in found.kept]},

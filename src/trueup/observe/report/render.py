@@ -19,6 +19,7 @@ from trueup.observe.report.answer import (
     recommended_strategy,
 )
 from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value
+from trueup.observe.report.incidents import incident_rows
 from trueup.observe.report.tables import (
     bullet_of,
     drift_rows,
@@ -134,6 +135,7 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "events": event_rows(chosen.releases) if chosen else (),
         "warned": [_warned(notice) for notice in rehearsal.warnings],
         "drift": drift_rows(rehearsal),
+        "incidents": incident_rows(rehearsal),
         "worth": _worth(charter, rehearsal.currency),
         "performance": performance_by_window(rehearsal, chosen) if chosen else None,
         "candidates": _candidates(rehearsal),
