@@ -15,6 +15,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -85,6 +86,32 @@ def test_a_column_transformer_gets_its_categories_as_text() -> None:
     found = onnx_candidate(model, data, MIXED, task="binary")
 
     assert found.proven, found.why_not
+
+
+def test_imputers_and_missing_categories_convert_exactly() -> None:
+    """A fill of a third is another number in single precision."""
+    data = frame()
+    data.loc[::7, "x"], data.loc[::5, "broker"] = np.nan, np.nan
+    numbers = make_pipeline(SimpleImputer(strategy="constant", fill_value=1 / 3), StandardScaler())
+    parts = [("numbers", numbers, ["x", "y"]), ("brokers", OneHotEncoder(handle_unknown="ignore"), ["broker"])]
+    model = make_pipeline(ColumnTransformer(parts), LogisticRegression()).fit(data, outcome(frame()))
+
+    found = onnx_candidate(model, data, MIXED, task="binary")
+
+    assert found.proof is not None, found.why_not
+    assert found.proof.replay.differing == 0
+
+
+@pytest.mark.parametrize("imputer", [SimpleImputer(add_indicator=True), SimpleImputer(missing_values=-1.0)])
+def test_an_imputer_that_does_more_than_fill_says_so(imputer: SimpleImputer) -> None:
+    data = frame()[["x", "y"]]
+    data.loc[::7, "x"] = -1.0 if imputer.missing_values == -1.0 else np.nan
+    model = make_pipeline(imputer, LogisticRegression()).fit(data, outcome(frame()))
+
+    offers = {offer.kind: offer for offer in make_offers(model, NUMBERS, task="binary", n_classes=2)}
+
+    assert offers["onnx"].plan is None
+    assert "an imputer with indicators, or of another missing value than NaN" in offers["onnx"].why_not
 
 
 def boosting(data: pd.DataFrame) -> Any:

@@ -49,16 +49,16 @@ def test_a_model_of_one_matrix_answers_in_double_precision() -> None:
     assert predictor.score_rows(np.empty((0, 2))).shape == (0, 2)
 
 
-def test_a_model_of_columns_gets_categories_as_text_and_an_empty_one_where_missing() -> None:
+def test_a_model_of_columns_gets_categories_as_text_and_another_where_missing() -> None:
     nodes = [helper.make_node("Identity", ["amount"], ["y"]), helper.make_node("Identity", ["broker"], ["z"])]
     inputs = [("amount", TensorProto.DOUBLE, [None, 1]), ("broker", TensorProto.STRING, [None, 1])]
     content = model(nodes, inputs, "y")
     from trueup.bundle.predictors.onnx import OnnxStage
 
-    stage = OnnxStage(content, inputs=[None, ["a", "b"]], output="y")
+    stage = OnnxStage(content, inputs=[None, ["a", "b"]], output="y", missing="nan")
     fed = stage._fed(np.array([[1.0, 1.0], [2.0, np.nan]]))
 
-    assert fed["broker"].tolist() == [["b"], [""]]
+    assert fed["broker"].tolist() == [["b"], ["nan"]]
     assert fed["amount"].tolist() == [[1.0], [2.0]]
 
 

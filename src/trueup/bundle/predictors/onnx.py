@@ -1,7 +1,7 @@
 """How does a model in ONNX format answer? ONNX Runtime on one thread, imported when such a stage is opened.
 
 The model takes either one matrix of float64 (or of float32, to which numbers are rounded), or one column for each
-input: numbers as float64, categories as text (an empty one where missing). It gives one tensor of numbers.
+input: numbers as float64, categories as text (of its own where missing). It gives one tensor of numbers.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ class OnnxStage:
         that takes one matrix.
     output : str
         Name of the tensor that is the answer.
+    missing : str
+        The text that stands for a missing category.
     """
 
-    def __init__(self, content: bytes, *, inputs: list[list[str] | None], output: str) -> None:
+    def __init__(self, content: bytes, *, inputs: list[list[str] | None], output: str, missing: str = "") -> None:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -39,7 +41,7 @@ class OnnxStage:
         self._session = _session(runtime, content, options)
         self._names = [one.name for one in self._session.get_inputs()]
         self._matrix_type = np.float32 if self._session.get_inputs()[0].type == "tensor(float)" else np.float64
-        self._texts = [None if known is None else np.array([*known, ""], dtype=object) for known in inputs]
+        self._texts = [None if known is None else np.array([*known, missing], dtype=object) for known in inputs]
         self._output = [output]
 
     def one(self, row: Numbers) -> Numbers:
@@ -69,7 +71,8 @@ def open_onnx(stage: Mapping[str, Any], files: Mapping[str, bytes]) -> OnnxStage
     LibraryMissing
         When ONNX Runtime is not installed.
     """
-    return OnnxStage(files[stage["file"]], inputs=stage["inputs"], output=stage["output"])
+    missing = str(stage.get("missing", ""))
+    return OnnxStage(files[stage["file"]], inputs=stage["inputs"], output=stage["output"], missing=missing)
 
 
 def _column(numbers: Numbers, texts: NDArray[np.object_] | None) -> Any:
