@@ -113,6 +113,10 @@ def test_a_key_signs_until_its_last_day_and_not_after_it(project: Path, capsys: 
     assert main(["package", str(project), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.key-expired"
 
+    # a key whose trust is extended signs again
+    assert main([*trust, "2999-12-31"]) == 0
+    assert main(["package", str(project)]) == 0
+
 
 @pytest.mark.timeout(600)
 def test_a_supplied_key_signs_and_what_it_signs_is_believed_here(
