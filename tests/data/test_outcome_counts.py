@@ -21,6 +21,7 @@ from trueup.data.outcome_counts import (
     count_late_outcomes,
     count_outcomes,
 )
+from trueup.measure.gaincounts import Top, count_gains, top_by_gain
 from trueup.measure.scorecounts import auc_from, calibration_error_from, count_scores, log_loss_from, merge_scores
 
 DAY = 86_400_000_000
@@ -151,6 +152,56 @@ def test_days_equal_the_rows_and_scikit_learn(tmp_path: Path) -> None:
         assert auc_from(counts) == pytest.approx(roc_auc_score(outcome[own], score[own]), abs=1e-4)
         assert log_loss_from(counts) == pytest.approx(log_loss(outcome[own], score[own]), rel=1e-12)
         assert calibration_error_from(counts) == pytest.approx(calibration_error_from(by_hand), abs=1e-12)
+
+
+def test_days_by_expected_gain_equal_the_rows(tmp_path: Path) -> None:
+    predictions, outcomes = many(20_000)
+    rng = np.random.default_rng(9)
+    edges = np.ldexp(1.0, rng.integers(-1074, 1000, 3_000))
+    awkward = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, 0.0), [0.0, -0.0, 5e-324, 1e308]])
+    gain = np.concatenate([awkward, -awkward, rng.lognormal(3, 2, 10_000)])[: len(predictions)]
+    gain = rng.permutation(np.resize(gain, len(predictions)))
+    missing = rng.random(len(predictions)) < 0.01
+    told = np.where(missing, rng.choice([np.nan, np.inf, -np.inf], len(predictions)), gain)
+    found = count_outcomes(
+        PredictionFiles(
+            [written(tmp_path / "p.parquet", predictions.append_column("gain", pa.array(told)))], expected_gain="gain"
+        ),
+        OutcomeFiles([written(tmp_path / "o.parquet", outcomes)], payoff_if_acted="acted", payoff_if_not="not"),
+        as_of=100 * DAY,
+        scratch=tmp_path,
+    )
+    ordered = outcomes.sort_by("prediction_id")
+    day = predictions["event_time"].to_numpy().astype("datetime64[D]").astype(np.int64)
+    assert list(found.gains) == list(found.days) == [0, 1, 2, 3, 4]
+    assert found.without_gain == missing.sum()
+    for number, counts in found.gains.items():
+        own = (day == number) & ~missing
+        by_hand = count_gains(
+            gain[own],
+            ordered["outcome"].to_numpy()[own].astype(np.float64),
+            payoff_if_acted=ordered["acted"].to_numpy()[own],
+            payoff_if_not=ordered["not"].to_numpy()[own],
+        )
+        assert np.array_equal(counts.keys, by_hand.keys)
+        assert np.allclose(counts.table, by_hand.table, rtol=1e-12, atol=1e-9)
+
+
+def test_a_prediction_without_a_score_or_a_time_is_told_beside_its_gain(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "prediction_id": [1, 2, 3, 4],
+            "event_time": pa.array([MAY, None, MAY, MAY], pa.timestamp("us")),
+            "score": [None, 0.5, 0.5, 0.5],
+            "gain": pa.array([2.0, 3.0, None, -4.0], pa.float64()),
+        }
+    )
+    predictions = PredictionFiles([written(tmp_path / "p.parquet", table)], expected_gain="gain")
+    found = count_outcomes(predictions, outcomes_in(tmp_path, [(4, 1.0, MAY)]), as_of=AS_OF, scratch=tmp_path)
+    assert (found.without_gain, found.without_score, found.without_time) == (1, 1, 1)
+    assert list(found.gains) == [MAY_FIRST]
+    assert found.gains[MAY_FIRST].cases.sum() == 2
+    assert top_by_gain(found.gains[MAY_FIRST], 5) == Top(cases=1.0, positives=1.0, expected=-4.0, realised=10.0)
 
 
 def test_late_batches_add_up_to_the_whole(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from trueup.data.duck import connect, quoted, quoted_text
 from trueup.data.errors import DataError
+from trueup.measure.gaincounts import GAIN_SHIFT, SUMS, GainCounts
 from trueup.measure.metrics import SMALLEST_PROBABILITY
 from trueup.measure.scorecounts import BINS, ScoreCounts
 
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
     import duckdb
 
 Grouped = dict[str, NDArray[Any]]
-_NO_DAY = -(2**40)
+_NO_DAY = _NO_GAIN = -(2**40)
 _SUMS = ("n", "scores", "final", "final_scores", "positives", "if_acted", "if_not", "losses")
 """In the order of the rows of `ScoreCounts.table`."""
+_GAIN_SUMS = dict(zip(SUMS, ("n", "gains", "final", "final_gains", "positives", "if_acted", "if_not"), strict=True))
 _LOSSES = (
     "sum(-ln(least(greatest(CASE WHEN outcome = 1 THEN score ELSE 1 - score END, "
     f"{SMALLEST_PROBABILITY!r}), {1.0 - SMALLEST_PROBABILITY!r}))) FILTER (outcome IS NOT NULL)"
+)
+
+
+_PARTS = 2 ** (52 - GAIN_SHIFT)
+"""Keys of a gain for each power of two."""
+_MAGNITUDE = (
+    f"CASE WHEN abs(gain) < 2.2250738585072014e-308 THEN floor(abs(gain) * pow(2.0, 1022) * {_PARTS}) "
+    f"ELSE (floor(log2(abs(gain))) + 1023) * {_PARTS} "
+    f"+ floor((abs(gain) / pow(2.0, floor(log2(abs(gain)))) - 1) * {_PARTS}) END"
+)
+"""`profiles.number_keys` of a number above 0; a logarithm that is rounded to the next power of two changes nothing."""
+_GAIN_KEY = (
+    f"CASE WHEN gain IS NULL THEN {_NO_GAIN} WHEN gain < 0 THEN -1 - CAST({_MAGNITUDE} AS BIGINT) "
+    f"ELSE CAST({_MAGNITUDE} AS BIGINT) END"
 )
 
 
@@ -45,6 +61,8 @@ class PredictionFiles:
     time: str = "event_time"
     """A date or timestamp; without a zone it is UTC."""
     score: str = "score"
+    expected_gain: str | None = None
+    """Gain expected of acting, in the currency; None counts by score only."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,11 @@ class OutcomeCounts:
 
     days: Mapping[int, ScoreCounts] = field(default_factory=dict)
     """By day of the prediction, counted from 1970-01-01 in UTC."""
+    gains: Mapping[int, GainCounts] = field(default_factory=dict)
+    """By day like `days`: predictions with a time and an expected gain, where one was named."""
     predictions: int = 0
+    without_gain: int = 0
+    """Predictions whose expected gain is missing or no finite number, where one was named; in no day of `gains`."""
     without_score: int = 0
     """Predictions whose score is missing or not in [0, 1]; in no day."""
     without_time: int = 0
@@ -122,11 +144,11 @@ def count_outcomes(
         rows = _known_rows(outcomes, as_of=as_of)
         known = _number(database, f"SELECT count(*) FROM ({rows})")  # noqa: S608
         each = known
-        grouped = _grouped(database, predictions, rows, join="LEFT", bins=bins)
+        grouped, gains = _grouped(database, predictions, rows, join="LEFT", bins=bins)
         if int(grouped["n"].sum()) != made or int(grouped["matched"].sum()) != known:
             rows = _latest(rows)
             each = _number(database, f"SELECT count(*) FROM ({rows})")  # noqa: S608
-            grouped = _grouped(database, predictions, rows, join="LEFT", bins=bins)
+            grouped, gains = _grouped(database, predictions, rows, join="LEFT", bins=bins)
     matched = int(grouped["matched"].sum())
     if matched > each:
         raise NotJoinable(
@@ -138,7 +160,9 @@ def count_outcomes(
     has_score = grouped["bin"] >= 0
     return OutcomeCounts(
         days=_days(grouped, bins=bins),
+        gains=_gains(gains),
         predictions=made,
+        without_gain=int(gains["n"][gains["gain_key"] == _NO_GAIN].sum()),
         without_score=int(grouped["n"][~has_score].sum()),
         without_time=int(grouped["n"][has_score & ~in_a_day].sum()),
         waiting=int((grouped["n"] - grouped["final"])[in_a_day].sum()),
@@ -162,12 +186,13 @@ def count_late_outcomes(
     """Return by day what a batch of new outcomes adds to counts that have the predictions already.
 
     Only cases with an outcome are counted, and no case for the second time: `scorecounts.merge_scores` adds them to the
-    counts of the day. The outcomes must be the first of their predictions; after a correction `count_outcomes` counts
-    anew. Row groups whose keys lie outside of those of the batch are not read.
+    counts of the day; there are none by expected gain. The outcomes must be the first of their predictions; after
+    a correction `count_outcomes` counts anew. Row groups whose keys lie outside of those of the batch are not read.
     """
     with _database(scratch, memory_limit_mb=memory_limit_mb, threads=threads) as database:
         rows = _latest(_known_rows(outcomes, as_of=as_of))
-        grouped = _grouped(database, predictions, rows, join="INNER", bins=bins)
+        by_score = replace(predictions, expected_gain=None)
+        grouped, _ = _grouped(database, by_score, rows, join="INNER", bins=bins)
     nothing = np.zeros(len(grouped["n"]))
     return _days({**grouped, "n": nothing, "scores": nothing}, bins=bins)
 
@@ -210,23 +235,32 @@ def _latest(rows: str) -> str:
 
 def _grouped(
     database: duckdb.DuckDBPyConnection, predictions: PredictionFiles, rows: str, *, join: str, bins: int
-) -> Grouped:
-    """Return sums by day and score bin; -1 is no score, `_NO_DAY` no time."""
+) -> tuple[Grouped, Grouped]:
+    """Return sums by day and score bin, and by day and key of the gain; -1 stands for no score."""
     score = f"CAST({quoted(predictions.score)} AS DOUBLE)"
+    gain = "NULL" if predictions.expected_gain is None else _real(quoted(predictions.expected_gain))
+    keys, sets = "gain_key, grouping(bin) AS by_gain", "GROUPING SETS ((day, bin), (day, gain_key))"
+    if predictions.expected_gain is None:
+        keys, sets = f"{_NO_GAIN} AS gain_key, 0 AS by_gain", "day, bin"
     query = f"""
-        SELECT day, bin, count(*) AS n, sum(score) AS scores, count(outcome) AS final,
+        SELECT day, bin, {keys}, count(*) AS n, sum(score) AS scores,
+               count(outcome) AS final,
                sum(score) FILTER (outcome IS NOT NULL) AS final_scores, count(*) FILTER (outcome = 1) AS positives,
+               sum(gain) AS gains, sum(gain) FILTER (outcome IS NOT NULL) AS final_gains,
                sum(if_acted) FILTER (outcome IS NOT NULL) AS if_acted,
                sum(if_not) FILTER (outcome IS NOT NULL) AS if_not, {_LOSSES} AS losses, count(o.key) AS matched
-        FROM (SELECT {quoted(predictions.key)} AS key, {score} AS score,
+        FROM (SELECT *, {_GAIN_KEY} AS gain_key FROM (
+              SELECT {quoted(predictions.key)} AS key, {score} AS score, CAST({gain} AS DOUBLE) AS gain,
                      coalesce(CAST({quoted(predictions.time)} AS DATE) - DATE '1970-01-01', {_NO_DAY}) AS day,
                      CASE WHEN {score} BETWEEN 0 AND 1 THEN least(floor({score} * {bins}), {bins - 1})
                           ELSE -1 END AS bin
-              FROM {_read(predictions.files)}) p
+              FROM {_read(predictions.files)})) p
         {join} JOIN ({rows}) o ON p.key = o.key
-        GROUP BY day, bin"""  # noqa: S608
+        GROUP BY {sets}"""  # noqa: S608
     found = database.execute(query).fetchnumpy()
-    return {name: np.ma.filled(np.ma.asarray(column), 0) for name, column in found.items()}
+    whole = {name: np.ma.filled(np.ma.asarray(column), 0) for name, column in found.items()}
+    by_gain = whole["by_gain"] == 1
+    return {n: column[~by_gain] for n, column in whole.items()}, {n: column[by_gain] for n, column in whole.items()}
 
 
 def _in_a_day(grouped: Grouped) -> NDArray[np.bool_]:
@@ -243,10 +277,27 @@ def _days(grouped: Grouped, *, bins: int) -> dict[int, ScoreCounts]:
     return {number: ScoreCounts(table) for number, table in zip(days.tolist(), tables, strict=True)}
 
 
+def _gains(grouped: Grouped) -> dict[int, GainCounts]:
+    some = (grouped["day"] != _NO_DAY) & (grouped["gain_key"] != _NO_GAIN)
+    day, keys = grouped["day"][some].astype(np.int64), grouped["gain_key"][some].astype(np.int64)
+    order = np.lexsort((keys, day))
+    table = np.stack([grouped[_GAIN_SUMS[name]][some][order].astype(np.float64) for name in SUMS])
+    days, starts = np.unique(day[order], return_index=True)
+    ends = np.append(starts, len(order))[1:]
+    return {
+        number: GainCounts(keys[order][start:end], table[:, start:end])
+        for number, start, end in zip(days.tolist(), starts.tolist(), ends, strict=True)
+    }
+
+
 def _read(files: Sequence[Path]) -> str:
     if not files:
         raise NotJoinable("there is no file of predictions or of outcomes; name one Parquet file or more of each")
     return f"read_parquet([{', '.join(quoted_text(str(path)) for path in files)}])"
+
+
+def _real(column: str) -> str:
+    return f"CASE WHEN isfinite(CAST({column} AS DOUBLE)) THEN {column} END"
 
 
 def _finite(column: str) -> str:
