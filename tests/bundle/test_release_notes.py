@@ -10,6 +10,7 @@ from trueup.bundle.features import FeatureSpec
 from trueup.bundle.manifest import Manifest, parse_manifest
 from trueup.bundle.package import BundleRef
 from trueup.bundle.release_notes import release_notes
+from trueup.bundle.served import Served
 
 LOCKS = ("python==3.11.2\nnumpy==2.4.5 --hash=sha256:aa\nold==1\n", "python==3.11.2\nnumpy==2.4.6\nnew==3\n")
 
@@ -91,6 +92,20 @@ def test_the_window_of_the_data_is_told_where_the_manifest_has_it(manifest: Mani
         "- Cases: 2024-01-01 to 2024-06-30 -> 2024-01-01 to 2024-07-30",
         "- Outcomes known by: 2024-07-30 -> 2024-08-30",
     ]
+
+
+def test_what_answers_and_who_signed_is_told_where_it_changed(manifest: Manifest) -> None:
+    before = replace(manifest, predictor=Served("hybrid", 1e-12, 0.5, ("own_step: code of your own",)))
+    after = replace(manifest, predictor=Served("compiled", 1e-12, 0.5))
+
+    notes = release_notes(before, after, locks=LOCKS, signers=("a.pub (aa)", "b.pub (bb)"))
+
+    assert section(notes, "Predictor") == [
+        "- kind: hybrid -> compiled",
+        "- slow parts: own\\_step: code of your own -> none",
+    ]
+    assert section(notes, "Signature") == ["- Signed by: a.pub (aa) -> b.pub (bb)"]
+    assert section(release_notes(after, after, locks=LOCKS), "Predictor") == ["No change."]
 
 
 def test_a_bundle_of_another_project_is_said(manifest: Manifest) -> None:

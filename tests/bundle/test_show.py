@@ -10,6 +10,7 @@ import pytest
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.manifest import Manifest, parse_manifest
 from trueup.bundle.package import BundleRef
+from trueup.bundle.served import Served
 from trueup.bundle.show import BundleChange, describe_bundle, diff_bundles
 
 
@@ -47,6 +48,23 @@ def test_changes_are_named_with_both_sides(manifest: Manifest) -> None:
         BundleChange("feature broker", "broker (category of 2: a, b)", "broker (category of 2: a, c)"),
         BundleChange("feature day", None, "day (date)"),
         BundleChange("file code/pipeline.py", manifest.files["code/pipeline.py"], "0" * 64),
+    )
+
+
+def test_what_answers_is_told_and_its_change_is_a_change(manifest: Manifest) -> None:
+    before = replace(manifest, predictor=Served("hybrid", 1e-12, 0.5, ("own_step: code of your own",)))
+    after = replace(manifest, predictor=Served("compiled", 1e-12, 0.25))
+
+    assert describe_bundle(after)["predictor"] == {
+        "kind": "compiled",
+        "tolerance": 1e-12,
+        "cutoff": 0.25,
+        "slow_parts": [],
+    }
+    assert diff_bundles(before, after) == (
+        BundleChange("predictor.cutoff", 0.5, 0.25),
+        BundleChange("predictor.kind", "hybrid", "compiled"),
+        BundleChange("predictor.slow_parts", ["own_step: code of your own"], []),
     )
 
 

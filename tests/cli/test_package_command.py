@@ -87,6 +87,8 @@ def test_it_trains_once_then_packages_again_and_says_what_ships(
     assert "training" not in captured.err
     assert second["bundle"]["digest"] == first.name
     assert second["stale"] == []
+    trained_on = json.loads((first / "manifest.json").read_bytes())["metrics"]["data_window"]
+    assert trained_on == {"from": "2024-01-01", "to": "2024-12-28", "known_by": "2024-12-28"}
     shipped = [c for c in second["predictors"]["candidates"] if c["shipped"]]
     assert [c["kind"] for c in shipped] in (["compiled"], ["onnx"])
     assert shipped[0]["times_original"] > 1

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from trueup.align.charter import Project
 from trueup.bundle.features import FeatureSpec
-from trueup.loop.carried import policy_of, reference_of
+from trueup.kernel.periods import moment_of
+from trueup.loop.carried import data_window_of, policy_of, reference_of
 from trueup.loop.prepare import Workspace, history_of
 
 from .conftest import past
@@ -56,3 +59,21 @@ def test_scores_of_several_classes_have_a_profile_each(small_project: Made) -> N
     reference = reference_of(history, (), scores=np.array([[0.2, 0.8], [0.5, 0.5]]), rows=np.array([0, 1]))
 
     assert len(reference["scores"]) == 2
+
+
+def test_the_window_of_the_data_is_told_in_days_of_the_business(small_project: Made) -> None:
+    history = history_of(*small_project())
+    rows = np.array([7, 400, 12])
+    local = past()["happened"].take(rows).to_pylist()
+    known_by = moment_of(datetime(2016, 5, 1, 23, 30, tzinfo=UTC))
+
+    window = data_window_of(history, rows, known_by=known_by, timezone="Europe/Berlin")
+
+    # half past eleven at night in UTC is the next day in Berlin
+    assert window == {"from": f"{min(local):%Y-%m-%d}", "to": f"{max(local):%Y-%m-%d}", "known_by": "2016-05-02"}
+
+
+def test_data_without_a_time_has_no_window(small_project: Made) -> None:
+    history = replace(history_of(*small_project()), dated=False)
+
+    assert data_window_of(history, np.array([0]), known_by=0, timezone="UTC") is None

@@ -15,7 +15,9 @@ _SHOWN = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def release_notes(before: Manifest, after: Manifest, *, locks: tuple[str, str]) -> str:
+def release_notes(
+    before: Manifest, after: Manifest, *, locks: tuple[str, str], signers: tuple[str, str] | None = None
+) -> str:
     """Return what changed from one bundle to the next, as Markdown with one part for each question people ask.
 
     Parameters
@@ -24,6 +26,8 @@ def release_notes(before: Manifest, after: Manifest, *, locks: tuple[str, str]) 
         Of verified bundles.
     locks : tuple of str
         Their ``environment.lock``.
+    signers : tuple of str, optional
+        Whose keys signed them.
     """
     changes = diff_bundles(before, after)
     parts = (
@@ -35,6 +39,7 @@ def release_notes(before: Manifest, after: Manifest, *, locks: tuple[str, str]) 
         ("Predictor", (_line(change, "predictor.") for change in changes if change.what.startswith("predictor."))),
         ("Code", _code(changes)),
         ("Dependencies", _dependencies(*locks)),
+        ("Signature", _signature(signers)),
     )
     head = [
         f"# {_text(after.project)}: model version {_text(after.model_version)}",
@@ -144,6 +149,11 @@ def _dependencies(before: str, after: str) -> Iterator[str]:
             yield _was(_text(name), first.get(name), second.get(name))
 
 
+def _signature(signers: tuple[str, str] | None) -> Iterator[str]:
+    if signers and signers[0] != signers[1]:
+        yield _was("Signed by", *signers)
+
+
 def _chosen(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     candidates = metrics.get("candidates")
     found = [_mapping(c) for c in candidates] if isinstance(candidates, list) else []
@@ -180,6 +190,8 @@ def _was(what: str, before: object, after: object) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value)) or "none"
     if isinstance(value, bool | str):
         return _text(str(value))
     return f"{value:,}" if isinstance(value, int) else _text(str(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from trueup.bundle.features import FeatureSpec
@@ -17,7 +17,7 @@ class BundleChange:
     """One thing that is not the same in two bundles."""
 
     what: str
-    """Entry of the manifest, such as ``metrics.auc``, ``feature amount`` or ``file code/pipeline.py``."""
+    """Entry of the manifest, such as ``metrics.auc``, ``feature amount`` ``file code/pipeline.py`` or the signer."""
     before: object
     """None where it is new."""
     after: object
@@ -34,6 +34,7 @@ def describe_bundle(manifest: Manifest) -> dict[str, Any]:
         "metrics": dict(manifest.metrics),
         "policy": dict(manifest.policy),
         "recipe": dict(manifest.recipe),
+        "predictor": _predictor(manifest),
         "files": len(manifest.files),
     }
 
@@ -47,8 +48,13 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[BundleChange]:
     yield from _differences("", *({name: getattr(m, name) for name in _SIMPLE} for m in (before, after)))
     for part in ("metrics", "policy", "recipe"):
         yield from _differences(f"{part}.", getattr(before, part), getattr(after, part))
+    yield from _differences("predictor.", _predictor(before), _predictor(after))
     yield from _feature_changes(before.features, after.features)
     yield from _differences("file ", before.files, after.files)
+
+
+def _predictor(manifest: Manifest) -> dict[str, Any]:
+    return {**asdict(manifest.predictor), "slow_parts": list(manifest.predictor.slow_parts)}
 
 
 def _feature_changes(before: Sequence[FeatureSpec], after: Sequence[FeatureSpec]) -> Iterator[BundleChange]:

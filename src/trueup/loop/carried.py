@@ -1,4 +1,4 @@
-"""What of a project goes into a bundle beside the model? The charter's policy, and the profiles of its past."""
+"""What of a project goes into a bundle beside the model? The charter's policy, and what its past was like."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trueup.align.charter import PayoffMatrix, Project
 from trueup.bundle.features import FeatureSpec
 from trueup.data.columns import read_category_codes, read_numbers
 from trueup.data.history import History
+from trueup.kernel.periods import local_iso
 from trueup.loop.prepare import horizon_of
 from trueup.measure.profiles import (
     CategoryProfile,
@@ -53,6 +54,26 @@ def policy_of(project: Project) -> dict[str, Any]:
         "exploration_share": charter.exploration_share,
         "horizon_days": horizon_of(project).days,
     }
+
+
+def data_window_of(history: History, rows: Rows, *, known_by: int, timezone: str) -> dict[str, str] | None:
+    """Return the days on which cases happened and by which their outcomes were known; None without a time.
+
+    Parameters
+    ----------
+    history : History
+    rows : ndarray of int
+        Positions in the history; at least one.
+    known_by : int
+        Moment up to which outcomes counted.
+    timezone : str
+        In which the days are those of the business.
+    """
+    if not history.dated:
+        return None
+    happened = np.asarray(history.event_time)[rows]
+    moments = {"from": int(happened.min()), "to": int(happened.max()), "known_by": known_by}
+    return {name: local_iso(moment, timezone)[:10] for name, moment in moments.items()}
 
 
 def reference_of(history: History, features: Sequence[FeatureSpec], *, scores: Array, rows: Rows) -> dict[str, Any]:

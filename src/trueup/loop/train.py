@@ -21,7 +21,7 @@ from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
-from trueup.loop.carried import policy_of, reference_of
+from trueup.loop.carried import data_window_of, policy_of, reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
@@ -168,7 +168,7 @@ def _package(
             golden_requests=_golden(history, model.inputs, rows.rows),
             classes=history.classes,
             policy=policy_of(project),
-            metrics={"candidates": [dict(c) for c in choice.candidates], "training_rows": len(rows.rows)},
+            metrics=_metrics(project, history, rows, choice),
             recipe=choice.recipe.as_json(),
             recipe_digest=choice.recipe.digest,
             reference=reference_of(history, model.inputs, scores=scores, rows=profiled),
@@ -179,6 +179,15 @@ def _package(
         return publish(contents, workspace, project=project)
     finally:
         estimator.unlink(missing_ok=True)
+
+
+def _metrics(project: Project, history: History, rows: TrainingRows, choice: RecipeChoice) -> dict[str, Any]:
+    window = data_window_of(history, rows.rows, known_by=history.data_end, timezone=project.charter.timezone)
+    return {
+        "candidates": [dict(c) for c in choice.candidates],
+        "training_rows": len(rows.rows),
+        **({"data_window": window} if window else {}),
+    }
 
 
 def _golden(history: History, features: tuple[FeatureSpec, ...], rows: Rows) -> tuple[str, ...]:

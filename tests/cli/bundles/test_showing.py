@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from trueup.bundle.signing import ensure_signing_key, public_key_path, sign_folder
+from trueup.bundle.trust import fingerprint
 from trueup.cli.main import main
 
 
@@ -19,6 +22,8 @@ def test_show_tells_contents_and_certificate(project: Path, first: str, capsys: 
         ["amount (number)", "age (number)"],
     )
     assert [c["differing"] for c in told["certificates"]] == [0]
+    assert (told["signer"]["name"], told["signer"]["until"]) == ("bundle-signing.key.pub", None)
+    assert told["predictor"]["cutoff"] == 0.5
 
     assert main(["bundle", "show", first[:6], "--project", str(project)]) == 0
     assert "golden rows as in development" in capsys.readouterr().out
@@ -45,6 +50,26 @@ def test_notes_are_markdown_on_the_screen_or_in_a_file(
     file = tmp_path / "notes.md"
     assert main(["bundle", "notes", first, second, "--output", str(file), "--project", str(project)]) == 0
     assert file.read_text() == shown
+
+
+def test_another_signer_is_a_change(
+    project: Path, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundles = project / ".trueup" / "lake" / "bundles"
+    copied = shutil.copytree(bundles / first, tmp_path / first)
+    sign_folder(copied, signing_key=ensure_signing_key(tmp_path / "partner.key"))
+    partner = public_key_path(tmp_path / "partner.key")
+    assert main(["bundle", "trust", str(partner), "--project", str(project), "--until", "2999-12-31"]) == 0
+    capsys.readouterr()
+
+    assert main(["bundle", "diff", str(bundles / first), str(copied), "--project", str(project), "--json"]) == 0
+    [change] = json.loads(capsys.readouterr().out)["changes"]
+    assert change["what"] == "signer"
+    assert change["before"].startswith("bundle-signing.key.pub (")
+    assert change["after"] == f"partner.key.pub ({fingerprint(partner)[:16]}, trusted until 2999-12-31)"
+
+    assert main(["bundle", "notes", str(bundles / first), str(copied), "--project", str(project)]) == 0
+    assert "- Signed by: bundle-signing.key.pub" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("action", ["show", "diff", "notes", "export"])

@@ -12,7 +12,8 @@ from pathlib import Path
 from trueup.bundle.finding import as_folder, find_bundle
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import Manifest
-from trueup.bundle.trust import trusted_keys
+from trueup.bundle.signing import verify_signature
+from trueup.bundle.trust import fingerprint, read_terms, trusted_keys
 from trueup.cli.workspace import Workspace, project_folder
 
 
@@ -33,6 +34,20 @@ class Verified:
 
     folder: Path
     manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whose key signed a bundle."""
+
+    name: str
+    """Of the trusted public key's file."""
+    fingerprint: str
+    until: str | None
+    """Last day on which the key is trusted; None: for ever."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.fingerprint[:16]}{f', trusted until {self.until}' if self.until else ''})"
 
 
 def places_of(arguments: argparse.Namespace) -> Places:
@@ -61,3 +76,10 @@ def verified(named: str, places: Places) -> Iterator[Verified]:
     found = find_bundle(named, bundles=places.bundles)
     with as_folder(found, trusted_keys=places.trusted, today=places.today) as folder:
         yield Verified(folder, verify_bundle(folder, trusted_keys=places.trusted, today=places.today))
+
+
+def signer_of(bundle: Verified, places: Places) -> Signer:
+    """Return the trusted key that signed a bundle."""
+    key = verify_signature(bundle.folder, trusted_keys=places.trusted, today=places.today)
+    until = read_terms(key).until
+    return Signer(key.name, fingerprint(key), until.isoformat() if until else None)

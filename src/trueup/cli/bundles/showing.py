@@ -13,7 +13,7 @@ from trueup.bundle.layout import LOCK
 from trueup.bundle.parity import describe_certificate, read_certificates
 from trueup.bundle.release_notes import release_notes
 from trueup.bundle.show import BundleChange, describe_bundle, diff_bundles
-from trueup.cli.bundles.places import places_of, verified
+from trueup.cli.bundles.places import places_of, signer_of, verified
 from trueup.cli.console import Console
 from trueup.cli.exits import OK
 from trueup.cli.workspace import write_whole
@@ -23,12 +23,15 @@ _WIDEST = 100
 
 def show(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup bundle show`."""
-    with verified(arguments.bundle, places_of(arguments)) as bundle:
+    places = places_of(arguments)
+    with verified(arguments.bundle, places) as bundle:
         certificates = read_certificates(bundle.folder)
+        signer = signer_of(bundle, places)
         described = describe_bundle(bundle.manifest)
     proofs = [asdict(certificate) for certificate in certificates]
-    lines = [*_described(described), *(f"proved      {describe_certificate(c)}" for c in certificates)]
-    console.result({**described, "certificates": proofs}, lines)
+    proved = (f"{'proved':<12}{describe_certificate(c)}" for c in certificates)
+    lines = [*_described(described), f"{'signed by':<12}{signer}", *proved]
+    console.result({**described, "signer": asdict(signer), "certificates": proofs}, lines)
     return OK
 
 
@@ -36,8 +39,11 @@ def diff(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup bundle diff`."""
     places = places_of(arguments)
     with verified(arguments.before, places) as before, verified(arguments.after, places) as after:
-        changes = diff_bundles(before.manifest, after.manifest)
+        changes = [*diff_bundles(before.manifest, after.manifest)]
+        signers = [signer_of(bundle, places) for bundle in (before, after)]
         digests = {"before": before.manifest.digest, "after": after.manifest.digest}
+    if signers[0] != signers[1]:
+        changes.append(BundleChange("signer", *map(str, signers)))
     lines = [_change(change) for change in changes] or ["These are the same bundle."]
     console.result({**digests, "changes": [asdict(change) for change in changes]}, lines)
     return OK
@@ -48,7 +54,8 @@ def notes(arguments: argparse.Namespace, console: Console) -> int:
     places = places_of(arguments)
     with verified(arguments.before, places) as before, verified(arguments.after, places) as after:
         locks = ((before.folder / LOCK).read_text("utf-8"), (after.folder / LOCK).read_text("utf-8"))
-        text = release_notes(before.manifest, after.manifest, locks=locks)
+        signers = (str(signer_of(before, places)), str(signer_of(after, places)))
+        text = release_notes(before.manifest, after.manifest, locks=locks, signers=signers)
         digests = {"before": before.manifest.digest, "after": after.manifest.digest}
     if arguments.output:
         write_whole(Path(arguments.output), text)
