@@ -14,7 +14,7 @@ from benchmarks.measuring import Figure, cores
 def write_figures(figures: Iterable[Figure], output: Path) -> None:
     """Print the machine and each figure, then write them all."""
     print(f"{cores()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}\n")
-    print(f"{'figure':<33}{'value':>10} {'unit':<21}{'peer':<30}{'peer':>10}{'ratio':>8}  note")
+    print(f"{'figure':<33}{'value':>10} {'unit':<21}{'peer':<30}{'peer':>10}{'ratio':>10}  note")
     found: list[Figure] = []
     began = time.monotonic()
     for figure in figures:
@@ -30,7 +30,7 @@ def line_of(figure: Figure) -> str:
     ratio = figure.as_json()["ratio"]
     return (
         f"{figure.name:<33}{number(figure.value):>10} {figure.unit:<21}{figure.peer or '':<30}"
-        f"{number(figure.peer_value):>10}{number(ratio):>8}  {figure.note}"
+        f"{number(figure.peer_value):>10}{number(ratio):>10}  {figure.note}"
     ).rstrip()
 
 
