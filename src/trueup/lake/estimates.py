@@ -47,7 +47,7 @@ class Estimate:
     at: str
     """End of the window: nothing that became final later is in `status`, `expected` and `at_end`."""
     status: str
-    """holds, unchecked (no outcome yet), contradicted, outside (scores no outcome was seen for), too_few."""
+    """holds, unchecked (no outcome of its models yet), contradicted, outside (scores never seen), too_few."""
     reason: str
     """The same in words."""
     expected: Figures
@@ -59,6 +59,10 @@ class Estimate:
     """The same when the data end."""
     outside_share: float = 0.0
     """Share of the cases with scores no outcome was seen for, 0 to 1."""
+    came_true: bool | None = None
+    """Whether value and AUC came as expected, once the window's outcomes were final; None before."""
+    hindsight: str = ""
+    """The same in words."""
 
 
 @dataclass(frozen=True)

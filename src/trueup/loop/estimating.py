@@ -25,7 +25,7 @@ from trueup.measure.estimated import Part, count_decisions, estimated_decisions,
 from trueup.measure.metrics import auc, brier, log_loss
 from trueup.measure.scorecounts import ScoreCounts, count_scores, merge_scores
 from trueup.measure.settling import Dispersion, dispersion_of, final_value_interval
-from trueup.observe.estimates import contradiction_text, judge_estimate
+from trueup.observe.estimates import contradiction_text, judge_estimate, judge_in_hindsight
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -35,6 +35,8 @@ REFERENCE_DAYS = 180
 """Outcomes that became final longer ago do not calibrate the next model."""
 ENOUGH = 100
 """Outcomes of the rarer kind below which the last model's reference is kept beside newer ones."""
+SETTLED = 0.95
+"""Share of a window's outcomes that must be final before it judges what was said of it."""
 _WEEKS = 26
 """Past weeks that show how values scatter around their expectation."""
 
@@ -136,17 +138,31 @@ def estimate_window(estimates: Estimates, rows: slice, *, end: int, final: Rows)
     everything = np.arange(rows.start, rows.stop)
     parts = tuple(_parts(estimates, everything))
     performance, value = estimated_decisions(parts), estimated_value(parts)
-    deciding = [w for number, w in estimates.watched.items() if (log.decided_by[rows] == number).any()]
+    shares = {number: float((log.decided_by[rows] == number).mean()) for number in estimates.watched if len(everything)}
+    deciding = [estimates.watched[number] for number, share in shares.items() if share]
     proofs = [w.test.found for w in deciding if w.test.found is not None and w.test.found.at <= end]
     found = min(proofs, key=lambda proof: proof.at, default=None)
     judged = judge_estimate(
         performance,
         uncalibrated=len(everything) - performance.cases,
         watched=sum(w.checked_by(end) for w in deciding),
+        watched_share=sum(share for number, share in shares.items() if estimates.watched[number].checked_by(end)),
         found=found,
         since=local_iso(found.at, timezone)[:10] if found else "",
     )
     known = judged.status != "too_few"
+    realised = realised_figures(bench, log, final)
+    at_end = _final_value(estimates, rows, as_of=end, known=known)
+    now = _final_value(estimates, rows, as_of=bench.history.data_end, known=known)
+    positives = round((realised.outcome_rate or 0.0) * realised.cases)
+    hindsight = judge_in_hindsight(
+        expected_auc=performance.auc if known and now.final_share >= SETTLED else None,
+        realised_auc=realised.auc,
+        positives=positives,
+        negatives=realised.cases - positives,
+        value=realised.value,
+        interval=at_end.interval,
+    )
     return Estimate(
         at=local_iso(end, timezone),
         status=judged.status,
@@ -164,10 +180,12 @@ def estimate_window(estimates: Estimates, rows: slice, *, end: int, final: Rows)
         )
         if known
         else Figures(performance.cases),
-        realised=realised_figures(bench, log, final),
-        at_end=_final_value(estimates, rows, as_of=end, known=known),
-        now=_final_value(estimates, rows, as_of=bench.history.data_end, known=known),
+        realised=realised,
+        at_end=at_end,
+        now=now,
         outside_share=performance.outside_share,
+        came_true=hindsight.came_true if hindsight else None,
+        hindsight=hindsight.reason if hindsight else "",
     )
 
 

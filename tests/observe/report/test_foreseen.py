@@ -10,7 +10,7 @@ import pytest
 from trueup.align.charter import Charter
 from trueup.lake.estimates import Contradiction, Estimate, Figures, FinalValue
 from trueup.lake.rehearsals import Rehearsal, Strategy, Window
-from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value
+from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value, range_hits
 from trueup.observe.report.render import render_report
 
 
@@ -62,6 +62,24 @@ def test_every_settled_window_says_whether_its_value_came_within_the_range(
     assert [row.verdict for row in rows] == ["within the range", "above the range", "below the range", ""]
     assert [row.status.text for row in rows] == ["Not checked yet", "Not contradicted", "Contradicted", "Too few"]
     assert [row.settled for row in rows] == [True, True, True, False]
+
+
+def test_hindsight_stands_before_what_could_be_said_at_the_end(foreseen: tuple[Rehearsal, Strategy]) -> None:
+    rehearsal, chosen = foreseen
+    judged = [
+        replace(w, estimate=replace(w.estimate, came_true=true, hindsight=why))
+        for w, (true, why) in zip(
+            chosen.windows[:3],
+            [(True, "as expected"), (False, "AUC 0.78 was expected, 0.96 came"), (None, "")],
+            strict=True,
+        )
+        if w.estimate is not None
+    ]
+    rows = foreseen_rows(rehearsal, replace(chosen, windows=(*judged, chosen.windows[-1])))
+    assert [row.status.text for row in rows] == ["Came true", "Did not come true", "Contradicted", "Too few"]
+    assert rows[0].why == "not checked yet at its end"
+    assert rows[1].why == "AUC 0.78 was expected, 0.96 came; not contradicted at its end"
+    assert range_hits(rows) == "1 of 3 settled windows came within the range."
 
 
 def test_a_contradiction_has_the_name_of_its_mark_and_its_delay(foreseen: tuple[Rehearsal, Strategy]) -> None:

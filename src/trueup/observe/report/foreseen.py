@@ -142,9 +142,31 @@ def _row(window: Window, estimate: Estimate, currency: str) -> ForeseenRow:
         then_range=_range(estimate.at_end.interval, currency),
         now_range=_range(estimate.now.interval, currency),
         verdict=_verdict(estimate) if settled else "",
-        status=_STATUS.get(estimate.status, Status("idle", estimate.status)),
-        why="" if estimate.status in ("contradicted", "unchecked") else estimate.reason,
+        status=_status(estimate),
+        why=_why(estimate),
     )
+
+
+def _status(estimate: Estimate) -> Status:
+    """Return what became of the estimate where that is known, else what could be said of it at the window's end."""
+    if estimate.came_true is None or estimate.status == "contradicted":
+        return _STATUS.get(estimate.status, Status("idle", estimate.status))
+    return Status("good", "Came true") if estimate.came_true else Status("bad", "Did not come true")
+
+
+def _why(estimate: Estimate) -> str:
+    if estimate.came_true is None:
+        return "" if estimate.status == "contradicted" else estimate.reason
+    then = _STATUS[estimate.status].text.lower() if estimate.status in _STATUS else estimate.status
+    said = estimate.hindsight if not estimate.came_true else ""
+    return said if estimate.status == "contradicted" else "; ".join(filter(None, (said, f"{then} at its end")))
+
+
+def range_hits(rows: Sequence[ForeseenRow]) -> str:
+    """Return how often the value came within its range, in words; empty where no window is settled."""
+    judged = [row for row in rows if row.verdict]
+    hits = sum(row.verdict == "within the range" for row in judged)
+    return f"{hits} of {plural(len(judged), 'settled window')} came within the range." if judged else ""
 
 
 def _verdict(estimate: Estimate) -> str:
@@ -169,7 +191,7 @@ def _plain(value: float | None) -> str:
 
 
 def _said(window: Window) -> str:
-    return UNKNOWN if window.estimate is None else _STATUS.get(window.estimate.status, Status("", "")).text
+    return UNKNOWN if window.estimate is None else _status(window.estimate).text
 
 
 def _marks(chosen: Strategy) -> list[Mark]:

@@ -18,7 +18,7 @@ from trueup.observe.report.answer import (
     earned_word,
     recommended_strategy,
 )
-from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value
+from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value, range_hits
 from trueup.observe.report.incidents import incident_rows
 from trueup.observe.report.tables import (
     bullet_of,
@@ -127,6 +127,7 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "bullet": bullet_of(chosen, compared_strategy(rehearsal, chosen)) if chosen else None,
         "windows": window_rows(rehearsal, chosen) if chosen else (),
         "foreseen": foreseen_rows(rehearsal, chosen) if chosen else (),
+        "range_hits": range_hits(foreseen_rows(rehearsal, chosen)) if chosen else "",
         "foreseen_value": foreseen_value(rehearsal, chosen) if chosen else None,
         "foreseen_auc": foreseen_auc(chosen) if chosen else None,
         "contradicted": contradiction_rows(chosen) if chosen else (),
