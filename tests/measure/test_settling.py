@@ -28,6 +28,13 @@ def test_few_blocks_say_nothing_about_dispersion() -> None:
     assert dispersion_of(np.full(5, 0.1), np.ones(5)).factor == 1.0
 
 
+def test_what_is_assumed_gives_way_to_what_was_seen() -> None:
+    assumed = Dispersion(3.0, 4)
+    assert dispersion_of(np.zeros(0), np.zeros(0), before=assumed) == assumed
+    # four assumed blocks of factor 3 and four seen ones of factor 1, of equal variance
+    assert dispersion_of(np.full(4, 5.0), np.full(4, 25.0), before=assumed) == Dispersion(2.0, 8)
+
+
 def test_outcomes_in_bunches_are_covered_nine_times_in_ten() -> None:
     rng = np.random.default_rng(1)
     hits, runs = 0, 2_000

@@ -33,8 +33,8 @@ class Dispersion:
     """Blocks it was seen on."""
 
 
-def dispersion_of(residuals: Array, variances: Array) -> Dispersion:
-    """Return the dispersion of past blocks.
+def dispersion_of(residuals: Array, variances: Array, *, before: Dispersion | None = None) -> Dispersion:
+    """Return the dispersion of past blocks, as long as the windows it is for: an error that lasts shows in long blocks.
 
     Parameters
     ----------
@@ -42,14 +42,24 @@ def dispersion_of(residuals: Array, variances: Array) -> Dispersion:
         Realised minus expected value of each block, all of its outcomes final.
     variances : ndarray of float, shape (n_blocks,)
         Of independent outcomes: the square of `EstimatedValue.luck`.
+    before : Dispersion, optional
+        What is assumed without a block, counted as so many blocks of mean variance.
     """
     if len(residuals) != len(variances):
         raise UnequalLengths.of(residuals=len(residuals), variances=len(variances))
     seen = variances > 0
     blocks, expected = int(seen.sum()), float(variances[seen].sum())
-    if blocks < FEWEST_BLOCKS:
+    if before is not None:
+        if not blocks:
+            return before
+        expected += before.blocks * expected / blocks
+        assumed = before.blocks * before.factor * float(variances[seen].mean())
+    elif blocks < FEWEST_BLOCKS:
         return Dispersion(1.0, blocks)
-    return Dispersion(max(1.0, float((residuals[seen] ** 2).sum()) / expected), blocks)
+    else:
+        assumed = 0.0
+    factor = (float((residuals[seen] ** 2).sum()) + assumed) / expected
+    return Dispersion(max(1.0, factor), blocks + (before.blocks if before else 0))
 
 
 def final_value_interval(
