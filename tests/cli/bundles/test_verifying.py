@@ -172,6 +172,18 @@ def test_a_bundle_is_found_by_digest_folder_and_archive(
         assert json.loads(capsys.readouterr().out)["bundle"] == first
 
 
+def test_without_a_name_it_is_the_bundle_that_was_packaged_last(
+    project: Path, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "verify", "--project", str(project), "--json"]) == 2
+    assert "nothing was packaged here yet" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+    (project / ".trueup" / "lake" / "last-bundle").write_text(f"{first}\n")
+
+    assert main(["bundle", "verify", "--project", str(project), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bundle"] == first
+
+
 def test_a_bundle_that_is_not_there_is_named_with_those_that_are(
     project: Path, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trueup.bundle.errors import BundleNotFound
 from trueup.bundle.finding import as_folder, find_bundle
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import Manifest
@@ -26,6 +27,8 @@ class Places:
     trusted: tuple[Path, ...]
     today: dt.date
     """The day in UTC, for keys with a last day."""
+    last: Path | None
+    """The bundle that was packaged last."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Signer:
 
 def places_of(arguments: argparse.Namespace) -> Places:
     """Return where the arguments of an action say to look."""
+    from trueup.loop.packaging import last_bundle
+
     workspace = Workspace(project_folder(arguments.project))
     named = [Path(key) for key in getattr(arguments, "key", None) or ()]
     return Places(
@@ -59,12 +64,15 @@ def places_of(arguments: argparse.Namespace) -> Places:
         keys=workspace.keys,
         trusted=trusted_keys(workspace.keys, more=named),
         today=dt.datetime.now(dt.UTC).date(),
+        last=last_bundle(workspace.for_loop()),
     )
 
 
 @contextmanager
-def verified(named: str, places: Places) -> Iterator[Verified]:
+def verified(named: str | None, places: Places) -> Iterator[Verified]:
     """Give the bundle that `named` means, verified; an archive is unpacked aside for as long as the block runs.
+
+    Without a name it is the one that was packaged last.
 
     Raises
     ------
@@ -73,7 +81,9 @@ def verified(named: str, places: Places) -> Iterator[Verified]:
     BundleRefused
         It is not what its manifest and signature say.
     """
-    found = find_bundle(named, bundles=places.bundles)
+    found = find_bundle(named, bundles=places.bundles) if named is not None else places.last
+    if found is None:
+        raise BundleNotFound("nothing was packaged here yet: trueup train makes a bundle, or name one", bundles=[])
     with as_folder(found, trusted_keys=places.trusted, today=places.today) as folder:
         yield Verified(folder, verify_bundle(folder, trusted_keys=places.trusted, today=places.today))
 
