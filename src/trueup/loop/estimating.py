@@ -8,7 +8,7 @@ on, else those the strategy's earlier models decided. From then on the model's o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,18 @@ from trueup.loop.retrain import LaterTest, hides_outcomes
 from trueup.loop.stage import Bench
 from trueup.loop.worth import DecisionWorth
 from trueup.measure.contradiction import ContradictionTest, start_contradiction, watch_outcomes
-from trueup.measure.estimated import Part, count_decisions, estimated_decisions, estimated_value
+from trueup.measure.estimated import (
+    EstimatedPerformance,
+    EstimatedValue,
+    Part,
+    count_decisions,
+    estimated_decisions,
+    estimated_value,
+)
 from trueup.measure.metrics import auc, brier, log_loss
 from trueup.measure.scorecounts import ScoreCounts, count_scores, merge_scores
 from trueup.measure.settling import Dispersion, dispersion_of, final_value_interval
-from trueup.observe.estimates import contradiction_text, judge_estimate, judge_in_hindsight
+from trueup.observe.estimates import Hindsight, Judged, contradiction_text, judge_estimate, judge_in_hindsight
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -139,58 +146,68 @@ def estimate_window(estimates: Estimates, rows: slice, *, end: int, final: Rows)
         Positions of those of its cases whose outcome is final when the rehearsal ended.
     """
     bench, log = estimates.bench, estimates.log
-    timezone = bench.project.charter.timezone
-    everything = np.arange(rows.start, rows.stop)
-    parts = tuple(_parts(estimates, everything))
+    parts = tuple(_parts(estimates, np.arange(rows.start, rows.stop)))
     performance, value = estimated_decisions(parts), estimated_value(parts)
-    shares = {number: float((log.decided_by[rows] == number).mean()) for number in estimates.watched if len(everything)}
-    deciding = [estimates.watched[number] for number, share in shares.items() if share]
-    proofs = [w.test.found for w in deciding if w.test.found is not None and w.test.found.at <= end]
-    found = min(proofs, key=lambda proof: proof.at, default=None)
-    judged = judge_estimate(
-        performance,
-        uncalibrated=len(everything) - performance.cases,
-        watched=sum(w.checked_by(end) for w in deciding),
-        watched_share=sum(share for number, share in shares.items() if estimates.watched[number].checked_by(end)),
-        found=found,
-        since=local_iso(found.at, timezone)[:10] if found else "",
-    )
+    judged = _judged(estimates, rows, end=end, performance=performance)
     known = judged.status != "too_few"
-    realised = realised_figures(bench, log, final)
-    at_end = _final_value(estimates, rows, as_of=end, known=known)
-    now = _final_value(estimates, rows, as_of=bench.history.data_end, known=known)
+    estimate = Estimate(
+        at=local_iso(end, bench.project.charter.timezone),
+        status=judged.status,
+        reason=judged.reason,
+        expected=_expected(performance, value) if known else Figures(performance.cases),
+        realised=realised_figures(bench, log, final),
+        at_end=_final_value(estimates, rows, as_of=end, known=known),
+        now=_final_value(estimates, rows, as_of=bench.history.data_end, known=known),
+        outside_share=performance.outside_share,
+    )
+    hindsight = _hindsight(estimate)
+    return replace(estimate, came_true=hindsight.came_true, hindsight=hindsight.reason) if hindsight else estimate
+
+
+def _judged(estimates: Estimates, rows: slice, *, end: int, performance: EstimatedPerformance) -> Judged:
+    """Return whether the estimate of a window could be believed at its end."""
+    decided_by = estimates.log.decided_by[rows]
+    shares = {number: float((decided_by == number).mean()) for number in estimates.watched if len(decided_by)}
+    deciding = {number: estimates.watched[number] for number, share in shares.items() if share}
+    proofs = [w.test.found for w in deciding.values() if w.test.found is not None and w.test.found.at <= end]
+    found = min(proofs, key=lambda proof: proof.at, default=None)
+    return judge_estimate(
+        performance,
+        uncalibrated=len(decided_by) - performance.cases,
+        watched=sum(w.checked_by(end) for w in deciding.values()),
+        watched_share=sum(shares[number] for number, w in deciding.items() if w.checked_by(end)),
+        found=found,
+        since=local_iso(found.at, estimates.bench.project.charter.timezone)[:10] if found else "",
+    )
+
+
+def _hindsight(estimate: Estimate) -> Hindsight | None:
+    """Return what outcomes made of an estimate; None while too many are open."""
+    if estimate.now.final_share < SETTLED:
+        return None
+    realised = estimate.realised
     positives = round((realised.outcome_rate or 0.0) * realised.cases)
-    hindsight = judge_in_hindsight(
-        expected_auc=performance.auc if known and now.final_share >= SETTLED else None,
+    return judge_in_hindsight(
+        expected_auc=estimate.expected.auc,
         realised_auc=realised.auc,
         positives=positives,
         negatives=realised.cases - positives,
         value=realised.value,
-        interval=at_end.interval,
+        interval=estimate.at_end.interval,
     )
-    return Estimate(
-        at=local_iso(end, timezone),
-        status=judged.status,
-        reason=judged.reason,
-        expected=Figures(
-            cases=performance.cases,
-            auc=performance.auc,
-            outcome_rate=performance.outcome_rate,
-            accuracy=performance.accuracy,
-            precision=performance.precision,
-            recall=performance.recall,
-            log_loss=performance.log_loss,
-            brier=performance.brier,
-            value=value.value,
-        )
-        if known
-        else Figures(performance.cases),
-        realised=realised,
-        at_end=at_end,
-        now=now,
-        outside_share=performance.outside_share,
-        came_true=hindsight.came_true if hindsight else None,
-        hindsight=hindsight.reason if hindsight else "",
+
+
+def _expected(performance: EstimatedPerformance, value: EstimatedValue) -> Figures:
+    return Figures(
+        cases=performance.cases,
+        auc=performance.auc,
+        outcome_rate=performance.outcome_rate,
+        accuracy=performance.accuracy,
+        precision=performance.precision,
+        recall=performance.recall,
+        log_loss=performance.log_loss,
+        brier=performance.brier,
+        value=value.value,
     )
 
 
