@@ -78,6 +78,31 @@ def test_nothing_of_an_earlier_column_stays_after_a_restart(
     assert found == [profile_of(counted(column, origin=origin)) for column in [*earlier, parts]]
 
 
+@pytest.mark.parametrize("dense_from", [0, 20_000])
+@settings(max_examples=30, deadline=None)  # counters anew for each batch
+@given(parts=batches, origin=origins)
+def test_looking_at_counts_between_batches_changes_nothing(
+    dense_from: int, parts: list[list[float]], origin: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_DENSE_FROM", dense_from)
+        counts, missing = NumberCounts(origin=origin), 0
+        for number, part in enumerate(parts):
+            counts.add(np.array(part, dtype=np.float64))
+            missing += sum(map(math.isnan, part))
+            assert counts.missing == missing
+            assert profile_of(counts) == profile_of(counted(parts[: number + 1], origin=origin))
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 50])
+def test_numbers_taken_in_pieces_count_alike(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.array([*AWKWARD, SMALL_PAYLOAD, 0.3] * 3)
+    whole = profile_of(counted([values.tolist()], origin=1.0))
+    monkeypatch.setattr(counting, "_AT_ONCE", at_once)
+    monkeypatch.setattr(counting, "_DENSE_FROM", 20)
+    assert profile_of(counted([values.tolist()], origin=1.0)) == whole
+
+
 @given(batches, origins, st.randoms(use_true_random=False))
 def test_the_order_of_numbers_and_the_cut_into_batches_change_nothing(
     parts: list[list[float]], origin: float, random: Random

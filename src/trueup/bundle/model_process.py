@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from trueup.bundle.class_scores import model_scores
 from trueup.bundle.compiling.offers import make_offers
 from trueup.bundle.compiling.python_stage import open_python
-from trueup.bundle.errors import FilesDiffer, ModelFailed, NoSandbox
+from trueup.bundle.errors import FilesDiffer, ModelFailed
 from trueup.bundle.features import FeatureSpec, parse_features
 from trueup.bundle.frames import prepare_frame, prepare_matrix, table_of_rows
 from trueup.bundle.golden import parse_golden
@@ -33,7 +33,7 @@ from trueup.bundle.pickles import OwnCode, load_pickle
 from trueup.bundle.predictors.opening import open_compiled
 from trueup.bundle.predictors.predictor import Opener, Predictor
 from trueup.bundle.proof import median_us, peak_memory_mb, replay_document, replay_predictor
-from trueup.bundle.sandbox import Limits, SandboxLevel, allow_cpu_time, enter_sandbox
+from trueup.bundle.sandbox import Limits, allow_cpu_time, enter_sandbox, refuse_strangers
 from trueup.bundle.trial import try_offer
 from trueup.bundle.wire import receive, send
 from trueup.kernel.errors import TrueupError
@@ -166,7 +166,8 @@ def main() -> None:
                 limits = Limits(**head["limits"])
                 level = enter_sandbox(scratch=Path(head["scratch"]), limits=limits)
                 allow_cpu_time(limits.cpu_seconds)
-                _refuse_strangers(head, level)
+                if head["foreign"]:
+                    refuse_strangers(level)
                 scorer = _open(head)
                 send(answers, {"sandbox": level.facts()})
             else:
@@ -213,15 +214,6 @@ def _open(head: dict[str, Any]) -> Scorer:
     model = load_pickle(contents[MODEL_FILE], own=own)
     _stay_in_one_process()
     return Scorer(model, parse_features(head["features"]), task=head["task"], n_classes=head["n_classes"])
-
-
-def _refuse_strangers(head: dict[str, Any], level: SandboxLevel) -> None:
-    if head["foreign"] and not level.holds:
-        raise NoSandbox(
-            f"the model is not opened: it is not signed by a key that is trusted here, and this machine cannot confine "
-            f"the process that would open it ({level}); use a Linux kernel of 5.13 or newer with Landlock",
-            level=str(level),
-        )
 
 
 def _stay_in_one_process() -> None:

@@ -1,11 +1,13 @@
-"""How is a fast predictor tried without trusting it? In a fresh process that never held the model."""
+"""How is a fast predictor tried without trusting it? In a fresh, confined process that never held the model."""
 
 from __future__ import annotations
 
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trueup.bundle.candidates import Candidate, Offer
 from trueup.bundle.features import FeatureSpec
@@ -24,10 +26,9 @@ def prove_apart(
     """Return what a fresh process found about an offer; one that crashes or hangs is not proven, and says so."""
     if offer.plan is None:
         return Candidate(offer, None)
-    message = io.BytesIO()
-    send(message, *trial_message(offer, rows, features=features, cutoff=cutoff))
+    head, body = trial_message(offer, rows, features=features, cutoff=cutoff)
     try:
-        code, answer = _ask_fresh_process(message.getvalue())
+        code, answer = _ask_fresh_process(head, body)
     except subprocess.TimeoutExpired:
         return Candidate(offer, None, f"it took more than {MOST_SECONDS} seconds")
     answered = receive(io.BytesIO(answer))
@@ -36,14 +37,17 @@ def prove_apart(
     return candidate_of(offer, answered[0])
 
 
-def _ask_fresh_process(message: bytes) -> tuple[int, bytes]:
-    ran = subprocess.run(
-        [sys.executable, "-P", "-m", "trueup.bundle.proving_process"],
-        input=message,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=child_environment(),
-        timeout=MOST_SECONDS,
-        check=False,
-    )
+def _ask_fresh_process(head: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
+    message = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="trueup-proving-") as scratch:
+        send(message, {**head, "scratch": scratch}, body)
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "trueup.bundle.proving_process"],
+            input=message.getvalue(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=child_environment() | {"TMPDIR": scratch},
+            timeout=MOST_SECONDS,
+            check=False,
+        )
     return ran.returncode, ran.stdout

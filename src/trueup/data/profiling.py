@@ -133,7 +133,8 @@ def as_floats(values: pa.Array, column: PlannedColumn) -> NDArray[np.float64]:
     import pyarrow.types as t
 
     if column.counted_as == "number":
-        values = values.cast(pa.float64()) if t.is_decimal(values.type) else values
+        values = values if t.is_floating(values.type) else values.cast(pa.float64())
+        values = values.fill_null(float("nan")) if values.null_count else values  # sooner than Arrow does it
         return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     whole = whole_numbers(values, column).fill_null(0).to_numpy(zero_copy_only=False)
     floats = whole.astype(np.float64) * _step(values)

@@ -22,9 +22,13 @@ _SIGN = np.int64(1 << (63 - SHIFT))
 _INFINITY = np.int64(2047 << (52 - SHIFT))
 """The raw key of infinity; NaN comes after it, and within it where the payload is small."""
 _CELLS = 2 * int(_SIGN)
+_INFINITIES = {int(_INFINITY): np.inf, int(_SIGN + _INFINITY): -np.inf}
+_NAN_CELLS = int(_SIGN - _INFINITY)
 _DENSE_FROM = 20_000
 _DENSE_RANGE, _DENSE_RANGE_OF_FEW = 2**20, 2**14
 _LOOKED_AT = 64
+_AT_ONCE = 2**17
+"""Numbers whose keys are made at once: they stay in the processor's cache, and in one piece of memory."""
 
 
 class NumberCounts:
@@ -44,6 +48,8 @@ class NumberCounts:
     def __init__(self, *, origin: float = 0.0) -> None:
         self._room: Counts | None = None
         self._cells: Counts | None = None
+        self._known_used: Counts | None = None
+        self._keys: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
         self.restart(origin=origin)
 
     def restart(self, *, origin: float = 0.0) -> None:
@@ -51,12 +57,19 @@ class NumberCounts:
         if not np.isfinite(origin):
             raise OutOfRange(f"the origin is {origin:g}; it must be a finite number, such as 0 or the column's median")
         self.origin = float(origin)
-        self.missing = 0
+        self._missing = 0
         self._whole: tuple[Counts, Counts] | None = (_nothing(), _nothing())
         self._waiting: list[Counts] = []
         if self._cells is not None:
-            self._cells[_used(self._cells)] = 0
-            self._room, self._cells = self._cells, None
+            self._cells[self._used(self._cells)] = 0
+            self._room, self._cells, self._known_used = self._cells, None, None
+
+    @property
+    def missing(self) -> int:
+        """Return the cases without a value."""
+        if self._cells is not None:
+            self._take_out_missing(self._cells)
+        return self._missing
 
     @property
     def is_exact(self) -> bool:
@@ -70,8 +83,10 @@ class NumberCounts:
             if self._is_whole_so_far(given):
                 return
             self._stop_being_exact()
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._count_bins(given - self.origin if self.origin else given)
+        for start in range(0, len(given), _AT_ONCE):
+            some = given[start : start + _AT_ONCE]
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._count_bins(some - self.origin if self.origin else some)
 
     def add_integers(self, values: NDArray[np.signedinteger], *, step: int = 1) -> None:
         """Count some integers times `step`; faster than `add`, with the same result."""
@@ -86,22 +101,29 @@ class NumberCounts:
 
     def add_missing(self, cases: int) -> None:
         """Count some cases without a value."""
-        self.missing += cases
+        self._missing += cases
 
     def found(self) -> tuple[Counts, Counts]:
         """Return the keys, increasing, and the cases of each: the integers themselves while `is_exact`."""
         if self._whole is not None:
             return self._whole
         raw, counts = self._raw_found()
-        keys = np.where(raw >= _SIGN, _SIGN - 1 - raw, raw)
-        order = np.argsort(keys)
-        return keys[order], counts[order]
+        negative = int(np.searchsorted(raw, _SIGN))
+        keys = np.concatenate([_SIGN - 1 - raw[negative:][::-1], raw[:negative]])
+        return keys, np.concatenate([counts[negative:][::-1], counts[:negative]])
 
     def _raw_found(self) -> tuple[Counts, Counts]:
         if self._cells is None:
             return _tally(np.concatenate(self._waiting)) if self._waiting else (_nothing(), _nothing())
-        used = _used(self._cells)
+        self._take_out_missing(self._cells)
+        used = self._used(self._cells)
         return used, self._cells[used]
+
+    def _used(self, cells: Counts) -> Counts:
+        """Return the cells that are not 0; looked for once, until something is counted again."""
+        if self._known_used is None:
+            self._known_used = np.flatnonzero(cells != 0)  # twice as fast as on integers
+        return self._known_used
 
     def _is_whole_so_far(self, given: Array) -> bool:
         some = given[:_LOOKED_AT]
@@ -111,14 +133,14 @@ class NumberCounts:
         missing = int(absent.sum())
         present = given[~absent] if missing else given
         if not len(present):
-            self.missing += missing
+            self._missing += missing
             return True
         low, high = float(present.min()), float(present.max())
         if not (-_LARGEST_EXACT <= low <= high <= _LARGEST_EXACT and _all_whole(present)):
             return False
         if not self._add_whole(_counted(present.astype(np.int64), int(low), int(high))):
             return False
-        self.missing += missing
+        self._missing += missing
         return True
 
     def _add_whole(self, more: tuple[Counts, Counts] | None) -> bool:
@@ -143,19 +165,39 @@ class NumberCounts:
     def _count_bins(self, shifted: Array) -> None:
         if self._cells is None and sum(map(len, self._waiting)) + len(shifted) < _DENSE_FROM:
             present = shifted[~np.isnan(shifted)]
-            self.missing += len(shifted) - len(present)
+            self._missing += len(shifted) - len(present)
             self._waiting.append(_raw_keys(present + 0.0))  # one zero, not two
             return
         cells = self._counters()
-        before = {cell: int(cells[cell]) for cell in (_SIGN, _INFINITY, _SIGN + _INFINITY)}
-        np.add.at(cells, _raw_keys(shifted), 1)
-        if cells[_SIGN] > before[_SIGN]:  # tiny negative numbers, or zeros that must join the others
+        tiny, before = int(cells[_SIGN]), {cell: int(cells[cell]) for cell in _INFINITIES}
+        np.add.at(cells, self._keys_of(shifted), 1)
+        if cells[_SIGN] > tiny:  # tiny negative numbers, or zeros that must join the others
             zeros = int(np.count_nonzero((shifted == 0.0) & np.signbit(shifted)))
             cells[_SIGN] -= zeros
             cells[0] += zeros
-        self.missing += _take_out_missing(cells, shifted, before)
+        for cell, infinity in _INFINITIES.items():  # NaN with a small payload is no infinity
+            if cells[cell] > before[cell]:
+                infinite = before[cell] + int(np.count_nonzero(shifted == infinity))
+                self._missing += int(cells[cell]) - infinite
+                cells[cell] = infinite
+
+    def _take_out_missing(self, cells: Counts) -> None:
+        for infinity in _INFINITIES:
+            absent = cells[infinity + 1 : infinity + _NAN_CELLS]
+            found = int(absent.sum())
+            if found:
+                self._missing += found
+                absent[:] = 0
+
+    def _keys_of(self, shifted: Array) -> Counts:
+        """Return the keys in memory that the next call uses again."""
+        if len(self._keys) < len(shifted):
+            self._keys = np.empty(len(shifted), dtype=np.uint64)
+        keys = np.right_shift(shifted.view(np.uint64), np.uint64(SHIFT), out=self._keys[: len(shifted)])
+        return keys.view(np.int64)
 
     def _counters(self) -> Counts:
+        self._known_used = None
         if self._cells is None:
             self._cells = np.zeros(_CELLS, dtype=np.int64) if self._room is None else self._room
             for keys in self._waiting:
@@ -172,25 +214,8 @@ def summed(keys: Counts, counts: Counts) -> tuple[Counts, Counts]:
     return found, total
 
 
-def _used(cells: Counts) -> Counts:
-    return np.flatnonzero(cells != 0)  # twice as fast as on integers
-
-
 def _raw_keys(shifted: Array) -> Counts:
     return (shifted.view(np.uint64) >> np.uint64(SHIFT)).view(np.int64)
-
-
-def _take_out_missing(cells: Counts, shifted: Array, before: dict[np.int64, int]) -> int:
-    """Return how many NaN were counted, after taking them out; only where NaN can be are cells looked at."""
-    missing = 0
-    for infinity, end, number in ((_INFINITY, _SIGN, np.inf), (_SIGN + _INFINITY, _CELLS, -np.inf)):
-        found = int(cells[infinity:end].sum()) - before[infinity]
-        if found:
-            infinite = int(np.count_nonzero(shifted == number))
-            cells[infinity:end] = 0
-            cells[infinity] = before[infinity] + infinite
-            missing += found - infinite
-    return missing
 
 
 def _all_whole(values: Array) -> bool:
