@@ -36,8 +36,7 @@ def test_anything_else_is_refused(change: dict[str, Any]) -> None:
         parse_served({**DOCUMENT, **change})
 
 
-def test_what_needs_the_model_and_what_needs_a_plan() -> None:
+def test_all_but_the_original_need_a_plan() -> None:
     found = {kind: parse_served({**DOCUMENT, "kind": kind}) for kind in ("compiled", "onnx", "hybrid", "original")}
 
-    assert [kind for kind, served in found.items() if served.needs_model] == ["hybrid", "original"]
     assert [kind for kind, served in found.items() if served.plan_needed] == ["compiled", "onnx", "hybrid"]

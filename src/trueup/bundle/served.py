@@ -31,11 +31,6 @@ class Served:
         """Return whether the bundle holds a ``predictor/``."""
         return self.kind != "original"
 
-    @property
-    def needs_model(self) -> bool:
-        """Return whether a process that holds the model answers."""
-        return self.kind in {"hybrid", "original"}
-
 
 def parse_served(document: Mapping[str, Any]) -> Served:
     """Return the entry of a manifest.

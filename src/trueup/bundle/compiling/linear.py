@@ -106,7 +106,7 @@ def _naive_bayes(tracer: Tracer, model: Any, block: Block, path: str) -> list[in
 
 
 def _dummy_classifier(tracer: Tracer, model: Any, block: Block, path: str) -> list[int]:
-    if model.strategy in {"stratified", "uniform"} and model.strategy == "stratified":
+    if model.strategy == "stratified":
         raise Uncompilable(path, "it answers at random")
     if model.n_outputs_ != 1:
         raise Uncompilable(path, "it answers with several numbers")
