@@ -39,6 +39,16 @@ def test_each_branch_of_a_project_is_its_own_range(version: str, answer: str) ->
     assert entry.holds(version) == answer
 
 
+def test_a_range_that_begins_and_ends_with_one_version_holds_that_one_alone() -> None:
+    entry = _ranged(("introduced", "1.0"), ("last_affected", "1.0"))
+    assert [entry.holds(version) for version in ("0.9", "1.0", "1.0.1", "2.0")] == [
+        "not affected",
+        "affected",
+        "not affected",
+        "not affected",
+    ]
+
+
 def test_several_branches_may_stand_in_one_range_in_any_order() -> None:
     entry = _ranged(("fixed", "1.2"), ("introduced", "2.0"), ("introduced", "0"), ("fixed", "2.3"))
     found = [entry.holds(version) for version in ("0.0.1.dev1", "1.1", "1.2", "1.9", "2.0", "2.3")]

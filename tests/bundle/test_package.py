@@ -107,6 +107,18 @@ def test_a_model_that_answers_differently_each_time_is_not_published(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_whose_answer_depends_on_the_other_rows_of_a_request_is_not_published(
+    contents: BundleContents, signing_key: Path, tmp_path: Path
+) -> None:
+    among_all = contents.code["pipeline.py"].replace(b"amount / 2, 0.0)", b"amount / 2, 0.0) + 1e-3 * len(amount)")
+    company = replace(contents, code={**contents.code, "pipeline.py": among_all})
+
+    with pytest.raises(GoldenRowsDiffer, match="differently alone than among others"):
+        package(company, into=tmp_path / "bundles", signing_key=signing_key)
+
+    assert not list((tmp_path / "bundles").glob("[0-9a-f]*"))
+
+
 def test_a_model_without_its_code_is_refused_by_the_module_it_needs(
     contents: BundleContents, signing_key: Path, tmp_path: Path
 ) -> None:

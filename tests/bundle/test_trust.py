@@ -120,6 +120,8 @@ def test_openssf_own_tool_reads_a_key_with_terms(bundle: BundleRef, until: Path)
         ("Trueup-Untill: 2027-01-01", "not known"),
         ("trueup-until: 2027-01-01", "not known"),
         ("  Trueup-Until: 2027-01-01", "not known"),
+        ("Trueup-Until 2020-01-01", "not known"),
+        ("Trueup-Until= 2020-01-01", "not known"),
     ],
 )
 def test_terms_that_cannot_be_read_are_a_mistake_and_not_no_terms(
@@ -129,6 +131,16 @@ def test_terms_that_cannot_be_read_are_a_mistake_and_not_no_terms(
     key.write_text(f"{terms}\n{trusted[0].read_text()}")
 
     with pytest.raises(BadKey, match=told):
+        verify_bundle(bundle.path, trusted_keys=[key], today=LAST_DAY)
+
+
+def test_a_term_below_the_key_is_a_mistake_and_not_no_term(
+    bundle: BundleRef, trusted: list[Path], tmp_path: Path
+) -> None:
+    key = tmp_path / "maker.pub"
+    key.write_text(f"{trusted[0].read_text()}\nTrueup-Until: 2020-01-01\n")
+
+    with pytest.raises(BadKey, match="below the key"):
         verify_bundle(bundle.path, trusted_keys=[key], today=LAST_DAY)
 
 

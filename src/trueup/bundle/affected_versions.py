@@ -16,8 +16,8 @@ Bound = Literal["introduced", "fixed", "last_affected", "limit"]
 Answer = Literal["affected", "not affected", "unclear"]
 _EVERY = "0"
 """Introduced in the first version there ever was."""
-_ENDS_FIRST = ("fixed", "last_affected", "introduced")
-"""Order of events on one version: an end there does not undo a beginning."""
+_ORDER = ("fixed", "introduced", "last_affected")
+"""Of events on one version: what was fixed there may begin again there, and what begins there may end with it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _comparable(version: str) -> Version | None:
 def _in_range(here: Version, events: Sequence[Event]) -> bool | None:
     """Return whether a range holds a version; None where its bounds cannot be compared."""
     try:
-        bounds = sorted(_bounds(events), key=lambda bound: (bound[0], _ENDS_FIRST.index(bound[1])))
+        bounds = sorted(_bounds(events), key=lambda bound: (bound[0], _ORDER.index(bound[1])))
         limits = [Version(event.version) for event in events if event.bound == "limit" and event.version != "*"]
         unlimited = not any(event.bound == "limit" for event in events) or any(e.version == "*" for e in events)
     except InvalidVersion:

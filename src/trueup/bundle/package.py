@@ -12,7 +12,7 @@ from typing import Any
 from trueup.align.charter import PackageSpec
 from trueup.bundle.candidates import Candidate, Offer, choose_candidate
 from trueup.bundle.environment import imported_modules, lock_environment
-from trueup.bundle.errors import BundleError, BundleRefused
+from trueup.bundle.errors import BundleError, BundleRefused, GoldenRowsDiffer
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refuse_differences
 from trueup.bundle.latency import tabulate
@@ -43,6 +43,10 @@ from trueup.bundle.vulnerabilities import NOT_CHECKED, VulnerabilityCheck, check
 from trueup.kernel.digests import canonical_json, digest_of_bytes
 
 _ANY = PackageSpec()
+_ASKED_ALONE = 64
+"""Golden rows that the original is asked for one by one; each costs a call of it, milliseconds."""
+_ALONE_TOLERANCE = 1e-6
+"""Sums in single precision may end in other bits for one row than for many; a mean over the rows differs by more."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,7 @@ def _tried(
     with _model_process(work, digests, contents) as process:
         replay = compare_outputs(golden, process.score_requests(contents.golden_requests), cutoff=contents.cutoff)
         refuse_differences(replay, digest=contents.model_version)
+        _refuse_company(process, golden, contents)
         cost = process.measure(contents.golden_requests)
         tried["original"] = Candidate(Offer("original"), Proof(replay, 0, cost))
     for offer in offers:
@@ -260,6 +265,28 @@ def _tried(
             continue
         tried[offer.kind] = prove_apart(offer, golden, features=contents.features, cutoff=contents.cutoff)
     return tuple(tried[kind] for kind in KINDS if kind in tried)
+
+
+def _refuse_company(process: ModelProcess, golden: Sequence[GoldenRow], contents: BundleContents) -> None:
+    """Raise when the answer to a row depends on the rows it comes with: no way of answering could be right then.
+
+    Raises
+    ------
+    GoldenRowsDiffer
+        Says for how many of the rows that were asked for alone.
+    """
+    some = golden[:: max(1, len(golden) // _ASKED_ALONE)]
+    alone = [process.score_requests([row.request])[0] for row in some]
+    replay = compare_outputs(some, alone, cutoff=contents.cutoff, tolerance=_ALONE_TOLERANCE)
+    if replay.differing:
+        raise GoldenRowsDiffer(
+            f"the model answers {replay.differing} of {replay.rows} rows differently alone than among others, by up to "
+            f"{replay.largest_difference:.3g}; {replay.decisions_differ} decisions differ: something in it looks at "
+            "all rows of a request, such as their mean; learn that in fit, and apply it row by row",
+            rows=replay.rows,
+            differing=replay.differing,
+            decisions_differ=replay.decisions_differ,
+        )
 
 
 def _predictor_files(shipped: Candidate) -> dict[str, bytes]:

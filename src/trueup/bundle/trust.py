@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 _UNTIL, _REVOKED = "Trueup-Until", "Trueup-Revoked"
-_LINE = re.compile(r"^([ \t]*trueup[^:\n]*):[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE | re.IGNORECASE)
-_PEM = "-----BEGIN PUBLIC KEY-----"
+_TERM = re.compile(rf"({_UNTIL}|{_REVOKED}):[ \t]*(.*?)[ \t]*")
+_PEM, _END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 TRUSTED_FOLDER = "trusted"
 SIGNING_KEY = "bundle-signing.key"
 """The own private key in a folder of keys; its public half beside it."""
@@ -49,18 +49,30 @@ def read_terms(public_key: Path) -> KeyTerms:
         text = public_key.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         raise BadKey(f"{public_key} cannot be read as a public key (PEM)", path=str(public_key)) from error
-    # only what stands above the key: PEM has no text inside
-    found = _LINE.findall(text.partition(_PEM)[0])
-    names = [name for name, _ in found]
-    unknown = sorted({name for name in names if name not in (_UNTIL, _REVOKED) or names.count(name) > 1})
-    if unknown:
-        raise BadKey(
-            f"{public_key} has the term {unknown[0].strip()} twice or by a name that is not known; there are "
-            f"{_UNTIL} and {_REVOKED}, each at most once and at the start of a line",
-            path=str(public_key),
-        )
-    terms = dict(found)
+    above, _, rest = text.partition(_PEM)
+    below = rest.partition(_END)[2]  # inside, PEM has no text
+    terms: dict[str, str] = {}
+    for line in _meant(above):
+        term = _TERM.fullmatch(line)
+        if term is None or term[1] in terms:
+            raise _strange(public_key, "has a term twice or in a form that is not known")
+        terms[term[1]] = term[2]
+    if any(_meant(below)):
+        raise _strange(public_key, "has a term below the key, where it does not count")
     return KeyTerms(_date(terms[_UNTIL], public_key) if _UNTIL in terms else None, terms.get(_REVOKED))
+
+
+def _meant(text: str) -> list[str]:
+    """Return the lines that somebody may have meant as a term."""
+    return [line for line in text.splitlines() if "trueup" in line.lower()]
+
+
+def _strange(public_key: Path, what: str) -> BadKey:
+    return BadKey(
+        f"{public_key} {what}; a term is {_UNTIL}: DATE or {_REVOKED}: REASON, each at most once, above the key and at "
+        "the start of a line",
+        path=str(public_key),
+    )
 
 
 def refuse_lapsed(public_key: Path, *, today: date | None) -> None:
