@@ -121,6 +121,7 @@ def test_without_a_word_the_severity_is_the_vector(tmp_path: Path) -> None:
         ('{"name": "package", "version": "1.0"}', "missing required field"),
         ('{"id": "X", "modified": "yesterday"}', "modified"),
         ('{"id": "X", "modified": "2024-01-01T00:00:00Z", "affected": [{"versions": [1.0]}]}', "affected"),
+        ('{"id": "X", "modified": "0001-01-01T00:00:00+01:00"}', "no OSV record"),
         ("[]", "no OSV record"),
         ("", "no OSV record"),
         ("\x00\x01", "no OSV record"),

@@ -166,12 +166,25 @@ def test_of_two_models_one_must_be_named(tmp_path: Path) -> None:
         find_model_folder(tmp_path)
 
 
-@pytest.mark.parametrize("named", ["../outside.pkl", "/etc/passwd", None, 3])
+@pytest.mark.parametrize("named", ["../outside.pkl", "/etc/passwd", None, 3, ".", "a\0b"])
 def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, named: object) -> None:
     (tmp_path / "outside.pkl").write_bytes(b"")
     folder = write_model(tmp_path / "model", flavours={"sklearn": {**SKLEARN, "pickled_model": named}})
 
     with pytest.raises(MlflowUnreadable, match="inside its folder"):
+        read_logged_model(folder)
+
+
+@pytest.mark.parametrize("strange", ["a: !!bool x", "a: !!timestamp x", "metadata: 5"])
+def test_an_mlmodel_with_values_of_strange_types_is_no_fault(tmp_path: Path, strange: str) -> None:
+    folder = write_model(tmp_path / "model")
+    with (folder / "MLmodel").open("a") as file:
+        file.write(f"\n{strange}\n")
+
+    if strange.startswith("metadata"):
+        assert read_logged_model(folder).flavour == "sklearn"
+        return
+    with pytest.raises(MlflowUnreadable, match="cannot be read"):
         read_logged_model(folder)
 
 

@@ -40,6 +40,10 @@ def test_only_whole_certificates_of_this_bundle_are_read(tmp_path: Path) -> None
     (bundle / foreign.path).write_bytes(foreign.content)
     (bundle / "evidence" / "parity-broken.json").write_bytes(b'{"bundle": ')
     (bundle / "evidence" / "parity-list.json").write_bytes(b"[1]")
+    (bundle / "evidence" / "parity-words.json").write_bytes(
+        EQUAL.content.replace(b'"rows":', b'"rows":"many","other":')
+    )
+    (bundle / "evidence" / "parity-text.json").write_bytes(EQUAL.content.replace(b'"differing":0', b'"differing":"0"'))
     assert read_certificates(bundle) == (EQUAL,)
 
 

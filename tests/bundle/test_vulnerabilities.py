@@ -105,6 +105,11 @@ def test_what_is_accepted_by_any_of_its_names_ships(database: Path, name: str) -
     refuse_vulnerable(check)
 
 
+def test_a_valid_acceptance_holds_beside_one_that_is_over(database: Path) -> None:
+    accepted = (*_accepted("2026-11-24"), *_accepted("2026-11-25", "GHSA-j8r2-6x86-q33q"))
+    assert _check(database, accepted=accepted).findings[0].accepted == "no proxy is used"
+
+
 def test_an_acceptance_whose_last_day_is_over_does_not_hold(database: Path) -> None:
     check = _check(database, accepted=_accepted("2026-11-24"))
     with pytest.raises(VulnerableVersions, match="accepted until 2026-11-24, which is over"):

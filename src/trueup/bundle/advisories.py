@@ -182,9 +182,11 @@ def _normal(name: str) -> str:
 
 def _parse(content: bytes, *, path: Path, name: str) -> _Record:
     try:
-        return _DECODER.decode(content)
+        record = _DECODER.decode(content)
+        _day(record.modified)  # a moment near the ends of the calendar has no day in UTC
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise _bad(path, f"{name} is no OSV record: {error}") from error
+    return record
 
 
 _DECODER = msgspec.json.Decoder(_Record)

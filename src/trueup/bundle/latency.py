@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from trueup.bundle.candidates import Candidate
 from trueup.bundle.layout import EVIDENCE_FOLDER
@@ -140,9 +141,7 @@ def _kept_slow(table: LatencyTable) -> Iterator[str]:
 
 def _parsed(content: bytes) -> LatencyTable | None:
     try:
-        document = json.loads(content)
-        timings = tuple(Timing(**{**t, "slow_parts": tuple(t["slow_parts"])}) for t in document["candidates"])
-        table = LatencyTable(**{**document, "candidates": timings})
-        return table if table.content == content and sum(t.shipped for t in timings) == 1 else None
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        table = msgspec.json.decode(content, type=LatencyTable)
+        return table if table.content == content and sum(t.shipped for t in table.candidates) == 1 else None
+    except (ValueError, RecursionError):
         return None

@@ -114,7 +114,8 @@ def read_logged_model(path: Path) -> LoggedModel:
     flavours = document.get("flavors") if isinstance(document, dict) else None
     if not isinstance(flavours, dict):
         raise MlflowUnreadable(f"{folder / MODEL_FILE} names no flavors", path=str(folder))
-    if "trueup" in (document.get("metadata") or {}):
+    metadata = document.get("metadata")
+    if isinstance(metadata, dict) and "trueup" in metadata:
         raise MlflowUnsupported(f"{folder} is the model of a Trueup bundle already; use the bundle itself")
     flavour = next((name for name in _FLAVOURS if isinstance(flavours.get(name), dict)), None)
     if flavour is None:
@@ -265,8 +266,8 @@ def _code(folder: Path, named: Any) -> dict[str, bytes]:
 
 
 def _inside(folder: Path, named: Any, *, what: str) -> Path:
-    path = (folder / named).resolve() if isinstance(named, str) else None
-    if path is None or not path.is_relative_to(folder):
+    path = (folder / named).resolve() if isinstance(named, str) and "\0" not in named else None
+    if path is None or path == folder or not path.is_relative_to(folder):
         raise MlflowUnreadable(f"{folder / MODEL_FILE} does not name {what} inside its folder")
     if not path.exists():
         raise MlflowUnreadable(f"{what} {path.name} is missing from {folder}", path=str(path))
@@ -280,6 +281,7 @@ def _parsed(path: Path, parse: Callable[[bytes], Any]) -> Any:
         document = parse(path.read_bytes())
     except OSError as error:
         raise MlflowUnreadable(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError, RecursionError) as error:
+        # the loader of YAML meets values that its tags do not fit with errors of every kind
         raise MlflowUnreadable(f"{path} cannot be read: it is not in its format", path=str(path)) from error
     return document

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from trueup.bundle.environment import locked_versions
 from trueup.bundle.golden import Replay
@@ -110,7 +111,7 @@ def describe_certificate(certificate: ParityCertificate) -> str:
 
 def _parsed(content: bytes) -> ParityCertificate | None:
     try:
-        certificate = ParityCertificate(**json.loads(content))
+        certificate = msgspec.json.decode(content, type=ParityCertificate)
         return certificate if certificate.content == content else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None

@@ -208,7 +208,7 @@ def public_pem(path: Path) -> bytes:
 
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise _no_key(path) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise _no_key(path)

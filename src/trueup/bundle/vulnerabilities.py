@@ -216,8 +216,8 @@ def _same(advisories: Sequence[Advisory]) -> list[list[Advisory]]:
 
 
 def _answered(finding: Finding, accepted: Sequence[AcceptedVulnerability], today: date | None) -> Finding:
-    for entry in accepted:
-        if entry.id in finding.ids:
-            valid = today is not None and today.isoformat() <= entry.until
-            return replace(finding, accepted=entry.reason) if valid else replace(finding, lapsed=entry.until)
-    return finding
+    named = [entry for entry in accepted if entry.id in finding.ids]
+    valid = next((entry for entry in named if today is not None and today.isoformat() <= entry.until), None)
+    if valid is not None:
+        return replace(finding, accepted=valid.reason)
+    return replace(finding, lapsed=max(entry.until for entry in named)) if named else finding

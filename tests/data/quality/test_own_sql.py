@@ -29,6 +29,8 @@ def count(query: str, file: Path, *, timeout_seconds: float = 60.0) -> int:
         ("SELECT * FROM cases WHERE x >= 90", 10),
         ("WITH big AS (SELECT id FROM cases WHERE x > 97) SELECT * FROM big;", 2),
         ("SELECT a.id FROM cases a JOIN cases b ON a.id = b.x + 1 -- pairs", 99),
+        ("SELECT * FROM cases WHERE x >= 90; -- why", 10),
+        ("SELECT * FROM cases WHERE ';' <> ' -- ' AND x >= 90 /* ; */", 10),
     ],
 )
 def test_any_select_over_the_table_runs(file: Path, query: str, rows: int) -> None:
@@ -79,6 +81,17 @@ def test_a_query_without_an_end_is_stopped(file: Path) -> None:
     endless = "SELECT count(*) FROM range(100000000000) a, range(100000000000) b WHERE a.range + b.range = 3"
     with pytest.raises(QueryTooSlow, match=r"0\.2 s"):
         count(endless, file, timeout_seconds=0.2)
+
+
+def test_a_number_that_overflows_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "cases.parquet"
+    pq.write_table(pa.table({"id": [1], "iban": [4711000000000000001]}), path)
+
+    with pytest.raises(QueryRefused) as refused:
+        count("SELECT id FROM cases WHERE iban * 1000 > 1", path)
+
+    assert "out of range" in refused.value.message
+    assert "4711" not in refused.value.message
 
 
 def test_a_query_that_needs_too_much_memory_is_refused(file: Path) -> None:

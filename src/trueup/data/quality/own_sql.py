@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 VIEW = "cases"
 """What the table is called in the query."""
+_KINDS = (
+    ("Conversion", "a value cannot be converted"),
+    ("InvalidInput", "a value cannot be converted"),
+    ("OutOfRange", "a number is out of range"),
+    ("OutOfMemory", "it needs more memory than it may have"),
+    ("Permission", "it may read the table and nothing else"),
+)
+"""Errors of DuckDB whose own words may repeat a value, and what is said instead."""
 
 
 class QueryRefused(DataError):
@@ -100,7 +108,20 @@ def _one_select(query: str) -> str:
         raise QueryRefused(f"it is not SQL: {_reason(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise QueryRefused("it must be one SELECT, which returns the rows that are wrong")
-    return statements[0].query.strip().rstrip(";") + "\n"
+    return _without_end(statements[0].query)
+
+
+def _without_end(statement: str) -> str:
+    """Return a statement without its semicolon and the comments behind it."""
+    from sqlglot import tokenize
+    from sqlglot.errors import TokenError
+    from sqlglot.tokenizer_core import TokenType
+
+    try:
+        ends = [token.start for token in tokenize(statement, read="duckdb") if token.token_type is TokenType.SEMICOLON]
+    except TokenError:
+        ends = []
+    return statement[: ends[0] if ends else None].strip() + "\n"
 
 
 @contextmanager
@@ -137,6 +158,9 @@ def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """Return the kind of the error and, where it repeats no value, its first line."""
-    text = str(error).splitlines()[0][:200]
-    return "a value cannot be converted" if text.startswith(("Conversion", "Invalid Input")) else text
+    """Return what is wrong with a query; only words about the query itself are passed on, never a value of a row."""
+    import duckdb
+
+    if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+        return str(error).splitlines()[0][:200]
+    return next((words for kind, words in _KINDS if type(error).__name__.startswith(kind)), "it cannot be computed")
