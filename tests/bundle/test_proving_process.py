@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trueup.bundle.candidates import Offer
 from trueup.bundle.offering import trial_message
+from trueup.bundle.scoring import child_environment
 from trueup.bundle.wire import receive, send
 
 HEAVY = ("pandas", "sklearn", "lightgbm", "pyarrow", "duckdb", "sqlglot", "onnxruntime", "scipy", "pickle5")
@@ -52,7 +53,13 @@ def test_it_is_confined_before_it_opens_a_predictor(tmp_path: Path) -> None:
     send(message, {**head, "scratch": str(scratch)}, body)
     with socket.create_server(("127.0.0.1", 0)) as server:
         script = AFTERWARDS.format(target=str(tmp_path / "target"), port=server.getsockname()[1], scratch=str(scratch))
-        ran = subprocess.run([sys.executable, "-c", script], input=message.getvalue(), capture_output=True, check=False)
+        ran = subprocess.run(
+            [sys.executable, "-c", script],
+            input=message.getvalue(),
+            capture_output=True,
+            check=False,
+            env=child_environment(),
+        )
 
     assert ran.returncode == 0, ran.stderr.decode()
     answered = receive(io.BytesIO(ran.stdout))

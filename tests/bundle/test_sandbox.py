@@ -222,6 +222,32 @@ def test_a_model_in_a_bundle_reaches_nothing(target: Path, tmp_path: Path) -> No
     assert (target / "precious").read_text() == "kept"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux confines threads")
+def test_no_thread_of_the_models_process_is_left_unconfined(tmp_path: Path) -> None:
+    free = r"""
+        from pathlib import Path
+        told = [status.read_text() for status in Path("/proc/self/task").glob("*/status")]
+        return float(sum("Seccomp:\t2" not in text or "NoNewPrivs:\t1" not in text for text in told))
+"""
+    facts = model_folder(tmp_path / "bundle", MODEL + free.lstrip("\n"))
+
+    with ModelProcess(tmp_path / "bundle", **facts) as process:
+        assert process.score_requests(['{"amount":1.0}']) == [(0.0,)]
+
+
+def test_the_process_is_not_confined_beside_a_thread_that_would_stay_free(tmp_path: Path) -> None:
+    program = (
+        "import sys, threading; from pathlib import Path\n"
+        "from trueup.bundle.sandbox import Limits, enter_sandbox\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "enter_sandbox(scratch=Path(sys.argv[1]), limits=Limits())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "a library started 1 threads before" in ran.stderr
+
+
 def test_the_code_of_a_model_reaches_nothing_while_it_is_imported(target: Path, tmp_path: Path) -> None:
     code = (target / "attempts.py").read_text() + "\nFOUND = float(len(succeeded()))\n" + MODEL
     facts = model_folder(tmp_path / "bundle", code + "        return FOUND\n")

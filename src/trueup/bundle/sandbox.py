@@ -97,11 +97,13 @@ def enter_sandbox(*, scratch: Path, limits: Limits) -> SandboxLevel:
     Raises
     ------
     NoSandbox
-        The kernel has Landlock, but it cannot be applied here. Where the kernel has none, the level says so.
+        The kernel has Landlock, but it cannot be applied here, or another thread would go unconfined. Where the kernel
+        has none, the level says so.
     """
     memory = limits.memory_bytes or _three_quarters_of_memory()
     if not sys.platform.startswith("linux"):
         return SandboxLevel(False, 0, False, False, False, _limit_memory(memory))
+    _refuse_company()
     libc = ctypes.CDLL(None, use_errno=True)
     private = _leave_network(libc)
     memory = _limit_memory(memory)
@@ -136,6 +138,17 @@ def allow_cpu_time(seconds: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     wanted = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
+def _refuse_company() -> None:
+    """Raise where a second thread runs: the kernel confines the calling one and those it starts later."""
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        raise NoSandbox(
+            f"no model is opened: a library started {threads - 1} threads before the process was confined, which "
+            "would stay free; say which library it is when you report this",
+            threads=threads,
+        )
 
 
 def _limit_memory(size: int) -> int:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+_ALONE = {"PYTHONHASHSEED": "0", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""No chance, and no thread that was there before the process confined itself: the sandbox holds threads one by one."""
 _GRACE_SECONDS = 5.0
 _LIMITS = Limits()
 _KINDS = (
@@ -54,7 +56,7 @@ _KINDS = (
 def child_environment() -> dict[str, str]:
     """Return the variables that a process which computes scores is given: one thread, no secrets, no chance."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return inherited | dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0"}
+    return inherited | dict.fromkeys(_THREADS, "1") | _ALONE
 
 
 class ModelProcess:
