@@ -84,6 +84,9 @@ def test_more_rows_than_a_batch_keep_their_order(
         ("rows.jsonl", b"\n", CannotScore),
         ("rows.csv", b"amount,broker\nmuch,a\n", CannotScore),
         ("rows.csv", b"", CannotScore),
+        ("rows.csv", b"amount,broker,broker\n1,a,b\n", CannotScore),
+        ("rows.csv", b"amount,broker,score\n1,a,0.3\n", CannotScore),
+        ("rows.jsonl", b'{"amount": 1, "broker": "a", "score": 0.3}\n', CannotScore),
         ("rows.csv", b"id,broker\n1,a\n", FeatureMissing),
         ("rows.parquet", b"PAR1", CannotScore),
         ("rows.txt", b"", CannotScore),
@@ -100,3 +103,51 @@ def test_what_cannot_be_read_is_refused_and_writes_nothing(
 
     assert (tmp_path / "out.csv").read_text() == "what was there"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({name, "out.csv"})
+
+
+MIXED: list[dict[str, Any]] = [
+    {"amount": 0.0, "broker": "a", "id": 7},
+    {"amount": 0.0, "broker": "a", "id": "x-8", "note": "late", "big": 2**70},
+    {"amount": 0.0, "broker": "a", "tags": ["a", "b"]},
+]
+
+
+def test_rows_of_json_lines_keep_what_each_of_them_has(loaded: LoadedBundle, tmp_path: Path) -> None:
+    score_file(loaded, write(MIXED, tmp_path / "rows.jsonl"), into=tmp_path / "out.jsonl")
+
+    told = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert told == [
+        {"id": 7, "score": 0.25},
+        {"id": "x-8", "note": "late", "big": 2**70, "score": 0.25},
+        {"tags": ["a", "b"], "score": 0.25},
+    ]
+
+
+@pytest.mark.parametrize("into", ["out.csv", "out.parquet"])
+def test_a_table_has_every_key_that_any_row_has(loaded: LoadedBundle, tmp_path: Path, into: str) -> None:
+    score_file(loaded, write(MIXED, tmp_path / "rows.jsonl"), into=tmp_path / into)
+
+    reader = pyarrow.csv.read_csv if into.endswith("csv") else pyarrow.parquet.read_table
+    table = reader(tmp_path / into)
+    assert table.column_names == ["id", "note", "big", "tags", "score"]
+    assert table.column("id").to_pylist()[:2] == ["7", "x-8"]
+    assert table.column("score").to_pylist() == [0.25] * 3
+
+
+def test_a_text_beside_the_features_of_a_csv_is_the_text_it_is(loaded: LoadedBundle, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,amount,broker\nNA,0.0,a\n,NA,\n")
+
+    score_file(loaded, tmp_path / "rows.csv", into=tmp_path / "out.jsonl")
+
+    told = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in told] == ["NA", ""]
+    assert [row["score"] for row in told] == [0.25, 0.5]
+
+
+def test_lists_in_a_column_are_no_csv(loaded: LoadedBundle, tmp_path: Path) -> None:
+    rows = [{"id": [1, 2], "amount": 0.0, "broker": "a"}]
+
+    with pytest.raises(CannotScore, match="cannot be written as csv"):
+        score_file(loaded, write(rows, tmp_path / "rows.parquet"), into=tmp_path / "out.csv")
+
+    assert not (tmp_path / "out.csv").exists()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trueup.bundle.errors import BundleError, RowBreaksSchema
+from trueup.bundle.kept_columns import kept_table, kept_types
 from trueup.bundle.loading import LoadedBundle
 from trueup.bundle.manifest import Manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Answers: TypeAlias = "pa.Table | list[dict[str, Any]]"
 FORMATS = (".jsonl", ".csv", ".parquet")
 BATCH_ROWS = 20_000
 
@@ -29,7 +31,8 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> int:
     """Answer every row of a file, in order, and return how many there were.
 
     An answer has every column of its row that is no feature, such as its id, then ``score`` (for regression
-    ``prediction``, for several classes one ``score_<class>`` each); empty where the model refuses the row.
+    ``prediction``, for several classes one ``score_<class>`` each); empty where the model refuses the row. In CSV and
+    Parquet keys that only some rows have are columns too, and values of several types are JSON text.
 
     Parameters
     ----------
@@ -51,7 +54,8 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> int:
             raise CannotScore(f'"{path.name}" is none of {", ".join(FORMATS)}', path=str(path))
     made = into.with_name(f".{into.name}.partial")
     try:
-        rows = _write(_answers(bundle, source), made)
+        answers = _answers(bundle, source, as_rows=into.suffix.lower() == ".jsonl")
+        rows = _write(answers, made)
         made.replace(into)
     finally:
         made.unlink(missing_ok=True)
@@ -65,25 +69,47 @@ def score_columns(manifest: Manifest) -> tuple[str, ...]:
     return ("score",) if manifest.task == "binary" else tuple(f"score_{name}" for name in manifest.classes)
 
 
-def _answers(bundle: LoadedBundle, source: Path) -> Iterator[pa.Table]:
-    import pyarrow as pa
-
+def _answers(bundle: LoadedBundle, source: Path, *, as_rows: bool) -> Iterator[Answers]:
+    """Yield what is kept of each row beside its answer; rows of JSON lines as they came where `as_rows`."""
     names = {feature.name for feature in bundle.manifest.features}
     columns = score_columns(bundle.manifest)
-    if source.suffix.lower() == ".jsonl":
-        for rows in _json_batches(source):
-            outputs = bundle.score_rows(rows)
-            kept = [{k: v for k, v in row.items() if k not in names} for row in rows]
-            scores = [dict(zip(columns, out or (None,) * len(columns), strict=True)) for out in outputs]
-            yield pa.Table.from_pylist([k | s for k, s in zip(kept, scores, strict=True)])
+    if source.suffix.lower() != ".jsonl":
+        for table in _tables(source, bundle.manifest):
+            others = [name for name in table.column_names if name not in names]
+            _refuse_clash(others, columns, source)
+            scores = bundle.score_table(table).reshape(table.num_rows, len(columns))
+            yield _with_scores(table.select(others), columns, scores.T.tolist())
         return
-    for table in _tables(source, bundle.manifest):
-        scored = bundle.score_table(table).reshape(table.num_rows, len(columns))
-        kept_table = table.drop_columns([name for name in table.column_names if name in names])
-        for name, column in zip(columns, scored.T, strict=True):
-            values = [None if math.isnan(value) else value for value in column.tolist()]
-            kept_table = kept_table.append_column(name, pa.array(values, pa.float64()))
-        yield kept_table
+    types = {} if as_rows else kept_types(row for rows in _json_batches(source) for row in _others(rows, names))
+    for rows in _json_batches(source):
+        others_of = _others(rows, names)
+        _refuse_clash({name for row in others_of for name in row}, columns, source)
+        outputs = [output or (None,) * len(columns) for output in bundle.score_rows(rows)]
+        if as_rows:
+            yield [kept | dict(zip(columns, out, strict=True)) for kept, out in zip(others_of, outputs, strict=True)]
+        else:
+            yield _with_scores(kept_table(others_of, types), columns, zip(*outputs, strict=True))
+
+
+def _others(rows: Iterable[dict[str, Any]], features: Collection[str]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in features} for row in rows]
+
+
+def _refuse_clash(others: Iterable[str], columns: Sequence[str], source: Path) -> None:
+    clash = sorted(set(others) & set(columns))
+    if clash:
+        raise CannotScore(
+            f'{source.name} has a column "{clash[0]}", and so have the answers; rename it first', path=str(source)
+        )
+
+
+def _with_scores(kept: pa.Table, columns: Sequence[str], scores: Iterable[Sequence[float | None]]) -> pa.Table:
+    import pyarrow as pa
+
+    for name, column in zip(columns, scores, strict=True):
+        values = [None if value is None or math.isnan(value) else value for value in column]
+        kept = kept.append_column(name, pa.array(values, pa.float64()))
+    return kept
 
 
 def _json_batches(source: Path) -> Iterator[list[dict[str, Any]]]:
@@ -142,28 +168,54 @@ def _csv(source: Path, manifest: Manifest) -> Iterable[pa.RecordBatch]:
 
     types = {"number": pa.float64(), "boolean": pa.string(), "category": pa.string(), "text": pa.string()}
     wanted = {f.name: types[f.kind] for f in manifest.features if f.kind in types}
+    texts = [name for name, kind in wanted.items() if kind == pa.string()]
     wanted |= {f.name: pa.timestamp("us") for f in manifest.features if f.kind == "date"}
     with source.open("rb") as file:
         named = csv.open_csv(file).schema.names
-    options = csv.ConvertOptions(
-        column_types={name: wanted.get(name, pa.string()) for name in named}, strings_can_be_null=True
-    )
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise CannotScore(f'{source.name} has the column "{twice[0]}" more than once', path=str(source))
+    options = csv.ConvertOptions(column_types={name: wanted.get(name, pa.string()) for name in named})
     with source.open("rb") as file:
-        yield from csv.open_csv(file, convert_options=options)
+        for batch in csv.open_csv(file, convert_options=options):
+            yield _without_blanks(batch, [name for name in texts if name in named])
 
 
-def _write(tables: Iterable[pa.Table], path: Path) -> int:
+def _without_blanks(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Return a batch in which an empty cell of a text feature, or a word for nothing, is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    nothing = pa.array(csv.ConvertOptions().null_values, pa.string())
+    for name in names:
+        place = batch.schema.get_field_index(name)
+        column = batch.column(place)
+        kept = pc.if_else(pc.is_in(column, value_set=nothing), pa.scalar(None, pa.string()), column)
+        batch = batch.set_column(place, name, kept)
+    return batch
+
+
+def _write(answers: Iterable[Answers], path: Path) -> int:
+    import pyarrow as pa
+
     writer: Any = None
     rows = 0
     kind = path.name.removesuffix(".partial")
     try:
-        for table in tables:
-            rows += table.num_rows
+        for part in answers:
+            rows += len(part)
             if kind.endswith(".jsonl"):
-                _append_json(path, table.to_pylist(), first=rows == table.num_rows)
+                told = part if isinstance(part, list) else part.to_pylist()
+                _append_json(path, told, first=rows == len(part))
                 continue
-            writer = writer or _writer(path, table, parquet=kind.endswith(".parquet"))
-            writer.write_table(table)
+            writer = writer or _writer(path, part, parquet=kind.endswith(".parquet"))
+            writer.write_table(part)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise CannotScore(
+            f"the answers cannot be written as {kind.rpartition('.')[2]}: a column beside the features holds lists or "
+            "records; write .jsonl or .parquet"
+        ) from error
     finally:
         if writer is not None:
             writer.close()
