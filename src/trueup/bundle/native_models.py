@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.bundle.errors import ModelFailed
 from trueup.bundle.values import category_text
 
 if TYPE_CHECKING:
@@ -84,10 +85,15 @@ class OnnxModel:
         Number of classes; 0 for a regressor.
     labels : sequence
         Labels of the classes where the output holds a map from label to probability for each row.
+    doubted : bool
+        Whether the graph names no classes, so that its numbers must prove to be probabilities.
     """
 
-    def __init__(self, content: bytes, *, output: str, n_classes: int, labels: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, content: bytes, *, output: str, n_classes: int, labels: Sequence[Any] = (), doubted: bool = False
+    ) -> None:
         self.content = content
+        self.doubted = doubted
         self.output = output
         self.labels = tuple(labels)
         self._session: Any = None
@@ -104,6 +110,11 @@ class OnnxModel:
     def predict_proba(self, frame: pd.DataFrame) -> Scores:
         """Return probabilities, shape (rows, classes)."""
         given = self._run(frame).reshape(len(frame), -1)
+        if self.doubted and not _are_probabilities(given):
+            raise ModelFailed(
+                "the ONNX graph names no classes, and its answers are no probabilities: they leave [0, 1] or do not "
+                "sum to 1 in a row; convert the model with its probabilities"
+            )
         return np.column_stack([1.0 - given, given]) if given.shape[1] == 1 else given
 
     def _run(self, frame: pd.DataFrame) -> Scores:
@@ -121,6 +132,10 @@ class OnnxModel:
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             self._session = onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
         return self._session
+
+
+def _are_probabilities(given: Scores) -> bool:
+    return bool(((given >= 0) & (given <= 1)).all() and (np.abs(given.sum(axis=1) - 1) <= 1e-6).all())
 
 
 class Reordered:
