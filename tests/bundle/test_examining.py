@@ -16,6 +16,7 @@ from trueup.bundle.errors import ModelFailed, PickleRefused
 from trueup.bundle.examining import Examined, examine
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.native_models import LightGBMModel
+from trueup.bundle.sandbox import Limits
 
 FRAME = pd.DataFrame(np.random.default_rng(4).random((90, 2)), columns=["a", "b"])
 
@@ -81,3 +82,10 @@ def test_one_class_is_nothing_to_tell_apart() -> None:
 
     with pytest.raises(MlflowUnsupported, match="knows 1 class, so there is nothing to tell apart"):
         looked_at(pickle.dumps(fitted))
+
+
+def test_a_model_whose_code_only_waits_is_ended() -> None:
+    code = {"slow.py": b"import threading\nthreading.Event().wait()\n\nclass Model:\n    pass\n"}
+
+    with pytest.raises(ModelFailed, match="no answer within 5 s"):
+        examine(b"cslow\nModel\n.", "pickle", names=None, classes=None, code=code, limits=Limits(seconds=5))

@@ -67,16 +67,14 @@ def test_bytes_that_are_no_graph_are_refused() -> None:
         open_onnx(b"no graph\xff\xff")
 
 
-def test_two_numbers_a_row_without_classes_are_refused_unless_they_are_probabilities() -> None:
+def test_two_numbers_a_row_that_are_no_probabilities_are_no_classes() -> None:
     import pandas as pd
 
-    given, answer = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in ("x", "y"))
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "pair", [given], [answer])
-    model = open_onnx(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
-    )
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [3.0, -1.0, 0.5, 2.0])
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [given], [out], [weights])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
 
-    assert model.predict_proba(pd.DataFrame([[0.25, 0.75]])).tolist() == [[0.25, 0.75]]
-    for row in ([0.5, 0.75], [-1.0, 2.0], [float("nan"), 1.0]):
-        with pytest.raises(ModelFailed, match="names no classes"):
-            model.predict_proba(pd.DataFrame([row]))
+    with pytest.raises(ModelFailed, match="holds no probabilities"):
+        open_onnx(content).predict_proba(pd.DataFrame(ROWS))

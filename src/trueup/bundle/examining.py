@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from trueup.bundle.errors import BundleError, ModelFailed, NoSandbox, PickleRefused
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.sandbox import Limits
-from trueup.bundle.scoring import _INHERITED, _THREADS
+from trueup.bundle.scoring import child_environment
 from trueup.bundle.wire import receive, send
 
 _LIMITS = Limits()
@@ -115,16 +116,17 @@ def _asked(head: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={n: os.environ[n] for n in _INHERITED if n in os.environ}
-            | dict.fromkeys(_THREADS, "1")
-            | {"PYTHONHASHSEED": "0", "TMPDIR": head["scratch"]},
+            env=child_environment() | {"TMPDIR": head["scratch"]},
             start_new_session=True,
         )
         with child:
             answer = _exchanged(child, head, content)
     if answer is None:
+        late = child.returncode == -signal.SIGKILL
+        hint = f" (killed: out of memory, or no answer within {head['limits']['seconds']:,g} s)" if late else ""
         raise ModelFailed(
-            f"the process that opened the model ended with exit code {child.returncode}", exit_code=child.returncode
+            f"the process that opened the model ended with exit code {child.returncode}{hint}",
+            exit_code=child.returncode,
         )
     if "error" in answer[0]:
         raise _error_from(answer[0]["error"])
@@ -136,6 +138,9 @@ def _exchanged(
 ) -> tuple[dict[str, Any], bytes] | None:
     if child.stdin is None or child.stdout is None:
         return None
+    watch = threading.Timer(head["limits"]["seconds"], child.kill)
+    watch.daemon = True
+    watch.start()
     try:
         send(child.stdin, head, content)
         return receive(child.stdout)
@@ -144,6 +149,8 @@ def _exchanged(
     except BaseException:
         child.kill()
         raise
+    finally:
+        watch.cancel()
 
 
 def _error_from(error: Mapping[str, Any]) -> BundleError:

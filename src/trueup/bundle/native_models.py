@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Scores = NDArray[np.float64]
+_ROUNDING = 1e-3
+"""By how much probabilities in single precision may miss 0 and their sum 1."""
 _PROBABILITIES = ("binary", "multiclass", "multiclassova", "softmax", "ova")
 
 
@@ -85,15 +87,10 @@ class OnnxModel:
         Number of classes; 0 for a regressor.
     labels : sequence
         Labels of the classes where the output holds a map from label to probability for each row.
-    doubted : bool
-        Whether the graph names no classes, so that its numbers must prove to be probabilities.
     """
 
-    def __init__(
-        self, content: bytes, *, output: str, n_classes: int, labels: Sequence[Any] = (), doubted: bool = False
-    ) -> None:
+    def __init__(self, content: bytes, *, output: str, n_classes: int, labels: Sequence[Any] = ()) -> None:
         self.content = content
-        self.doubted = doubted
         self.output = output
         self.labels = tuple(labels)
         self._session: Any = None
@@ -110,12 +107,14 @@ class OnnxModel:
     def predict_proba(self, frame: pd.DataFrame) -> Scores:
         """Return probabilities, shape (rows, classes)."""
         given = self._run(frame).reshape(len(frame), -1)
-        if self.doubted and not _are_probabilities(given):
+        given = np.column_stack([1.0 - given, given]) if given.shape[1] == 1 else given
+        known = given[~np.isnan(given).any(axis=1)]
+        if (known < -_ROUNDING).any() or (np.abs(known.sum(axis=1) - 1.0) > _ROUNDING).any():
             raise ModelFailed(
-                "the ONNX graph names no classes, and its answers are no probabilities: they leave [0, 1] or do not "
-                "sum to 1 in a row; convert the model with its probabilities"
+                f'the output "{self.output}" of the ONNX graph holds no probabilities (in 0 to 1, 1 in all); convert '
+                "the classifier with its probabilities, or a regressor with one number a row"
             )
-        return np.column_stack([1.0 - given, given]) if given.shape[1] == 1 else given
+        return given
 
     def _run(self, frame: pd.DataFrame) -> Scores:
         session = self._opened()
@@ -132,10 +131,6 @@ class OnnxModel:
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             self._session = onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
         return self._session
-
-
-def _are_probabilities(given: Scores) -> bool:
-    return bool(((given >= 0) & (given <= 1)).all() and (np.abs(given.sum(axis=1) - 1) <= 1e-6).all())
 
 
 class Reordered:

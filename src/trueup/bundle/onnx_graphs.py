@@ -48,7 +48,7 @@ def open_onnx(content: bytes) -> OnnxModel:
         return OnnxModel(content, output=floats[0].name, n_classes=0)
     if len(graph.output) == 1 and floats:
         count = _width(floats[0]) or 0
-        return OnnxModel(content, output=floats[0].name, n_classes=count, doubted=True)
+        return OnnxModel(content, output=floats[0].name, n_classes=count)
     raise MlflowUnsupported(
         f"the ONNX graph has the outputs {', '.join(output.name for output in graph.output)}, and none of them is a "
         "probability or a number; convert the model with its probabilities"

@@ -12,7 +12,7 @@ from typing import Any
 from trueup.align.charter import PackageSpec
 from trueup.bundle.candidates import Candidate, Offer, choose_candidate
 from trueup.bundle.environment import imported_modules, lock_environment
-from trueup.bundle.errors import BundleError, BundleRefused, GoldenRowsDiffer
+from trueup.bundle.errors import BundleError, BundleRefused, FilesDiffer, GoldenRowsDiffer
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refuse_differences
 from trueup.bundle.latency import tabulate
@@ -63,6 +63,8 @@ class BundleContents:
     features: tuple[FeatureSpec, ...]
     model_path: Path
     """The pickled estimator, written by the training process."""
+    model_digest: str = field(default="", kw_only=True)
+    """SHA-256 it must have, where that is known from a verified bundle; empty: as it is."""
     golden_requests: tuple[str, ...]
     """Requests from `golden.make_golden_requests`; the outputs are recorded while packaging."""
     classes: tuple[str, ...] = ()
@@ -192,6 +194,8 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
         model = contents.model_path.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read the trained model {contents.model_path}: {error.strerror}") from error
+    if contents.model_digest and digest_of_bytes(model) != contents.model_digest:
+        raise FilesDiffer(f"{contents.model_path} changed since it was verified", path=str(contents.model_path))
     lock = lock_environment(
         requirements_lock=contents.requirements_lock, imported=[*imported_modules(contents.code), *contents.needs]
     )

@@ -44,6 +44,7 @@ def contents_of(bundle: Path, *, trusted_keys: Sequence[Path], today: date | Non
         table_version=manifest.table_version,
         features=manifest.features,
         model_path=bundle / MODEL_FILE,
+        model_digest=manifest.files[MODEL_FILE],
         golden_requests=tuple(row.request for row in parse_golden(read_checked(bundle, GOLDEN, manifest))),
         classes=manifest.classes,
         code_revision=manifest.code_revision,

@@ -7,6 +7,7 @@ import struct
 from typing import IO, Any
 
 _LENGTHS = struct.Struct(">IQ")
+_MOST_TEXT_BYTES, _MOST_BODY_BYTES = 1 << 30, 1 << 34
 
 
 def send(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
@@ -19,12 +20,21 @@ def send(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
 
 
 def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """Return the next message; None where the other side has ended, also in the middle of a message."""
+    """Return the next message; None where the other side has ended, also in the middle of a message.
+
+    What is no message, or a longer one than any of ours, counts as that too: the other side runs a model's own code.
+    """
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     text_length, body_length = _LENGTHS.unpack(lengths)
+    if text_length > _MOST_TEXT_BYTES or body_length > _MOST_BODY_BYTES:
+        return None
     text, body = stream.read(text_length), stream.read(body_length)
     if len(text) < text_length or len(body) < body_length:
         return None
-    return json.loads(text), body
+    try:
+        head = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return (head, body) if isinstance(head, dict) else None
