@@ -43,6 +43,21 @@ def test_an_archive_comes_back_as_the_same_bundle(bundle: BundleRef, trusted: li
     assert [p.name for p in (tmp_path / "in").iterdir()] == [bundle.digest]
 
 
+def test_a_bundle_that_is_there_keeps_its_evidence_and_a_damaged_one_is_healed(
+    bundle: BundleRef, trusted: list[Path], tmp_path: Path
+) -> None:
+    archive = export_archive(bundle.path, into=tmp_path / "out", trusted_keys=trusted)
+    back = import_archive(archive, into=tmp_path / "in", trusted_keys=trusted)
+    (back / "evidence" / "parity-000000000000.json").write_text("found elsewhere")
+
+    import_archive(archive, into=tmp_path / "in", trusted_keys=trusted)
+    assert (back / "evidence" / "parity-000000000000.json").read_text() == "found elsewhere"
+
+    (back / "golden.jsonl").write_text("damaged")
+    import_archive(archive, into=tmp_path / "in", trusted_keys=trusted)
+    assert verify_bundle(back, trusted_keys=trusted).digest == bundle.digest
+
+
 def test_the_same_folder_gives_the_same_archive(bundle: BundleRef, trusted: list[Path], tmp_path: Path) -> None:
     first = export_archive(bundle.path, into=tmp_path / "a", trusted_keys=trusted)
     second = export_archive(bundle.path, into=tmp_path / "b", trusted_keys=trusted)
