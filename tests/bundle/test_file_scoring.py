@@ -105,6 +105,18 @@ def test_what_cannot_be_read_is_refused_and_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({name, "out.csv"})
 
 
+def test_the_rows_are_never_written_over_by_their_answers(loaded: LoadedBundle, tmp_path: Path) -> None:
+    source = write(ROWS, tmp_path / "rows.csv")
+    before = source.read_bytes()
+    (tmp_path / "link.csv").symlink_to(source)
+
+    for into in (source, tmp_path / "link.csv"):
+        with pytest.raises(CannotScore, match="name another file"):
+            score_file(loaded, source, into=into)
+
+    assert source.read_bytes() == before
+
+
 MIXED: list[dict[str, Any]] = [
     {"amount": 0.0, "broker": "a", "id": 7},
     {"amount": 0.0, "broker": "a", "id": "x-8", "note": "late", "big": 2**70},

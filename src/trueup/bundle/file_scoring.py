@@ -52,6 +52,8 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> int:
     for path in (source, into):
         if path.suffix.lower() not in FORMATS:
             raise CannotScore(f'"{path.name}" is none of {", ".join(FORMATS)}', path=str(path))
+    if source.resolve() == into.resolve():
+        raise CannotScore(f'"{into.name}" holds the rows; name another file for the answers', path=str(into))
     made = into.with_name(f".{into.name}.partial")
     try:
         answers = _answers(bundle, source, as_rows=into.suffix.lower() == ".jsonl")
