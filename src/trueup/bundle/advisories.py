@@ -7,7 +7,6 @@ Records are read one at a time: memory does not grow with the database.
 from __future__ import annotations
 
 import datetime as dt
-import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -18,6 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from trueup.bundle.affected_versions import AffectedVersions, Event
+from trueup.bundle.environment import normal_name
 from trueup.bundle.errors import BadAdvisories
 
 _ECOSYSTEM = "PyPI"
@@ -110,16 +110,15 @@ def read_advisories(path: Path, names: Collection[str]) -> Advisories:
     BadAdvisories
         It cannot be read, something in it is no OSV record, or it says nothing about Python distributions at all.
     """
-    wanted = {_normal(name) for name in names}
+    wanted = {normal_name(name) for name in names}
     records, newest = 0, None
     found: dict[tuple[str, str], Advisory] = {}
     for name, content in _contents(path):
-        record = _parse(content, path=path, name=name)
+        record, day = _parse(content, path=path, name=name)
         ours = [entry for entry in record.affected or () if _is_ours(entry)]
         if not ours:
             continue
         records += 1
-        day = _day(record.modified)
         newest = day if newest is None else max(newest, day)
         if record.withdrawn is None:
             found |= {(a.distribution, a.id): a for a in _advisories(record, ours, wanted)}
@@ -129,9 +128,9 @@ def read_advisories(path: Path, names: Collection[str]) -> Advisories:
 
 
 def _advisories(record: _Record, ours: list[_Affected], wanted: Collection[str]) -> Iterator[Advisory]:
-    named = {_normal(entry.package.name) for entry in ours if entry.package}
+    named = {normal_name(entry.package.name) for entry in ours if entry.package}
     for name in sorted(named & set(wanted)):
-        entries = [entry for entry in ours if entry.package and _normal(entry.package.name) == name]
+        entries = [entry for entry in ours if entry.package and normal_name(entry.package.name) == name]
         yield Advisory(
             id=record.id,
             aliases=tuple(sorted(set(record.aliases or ()) - {record.id})),
@@ -173,20 +172,16 @@ def _day(moment: dt.datetime) -> dt.date:
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).date()
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 # --- files
 
 
-def _parse(content: bytes, *, path: Path, name: str) -> _Record:
+def _parse(content: bytes, *, path: Path, name: str) -> tuple[_Record, dt.date]:
+    """Return a record and the day it was modified; a moment near the ends of the calendar has none in UTC."""
     try:
         record = _DECODER.decode(content)
-        _day(record.modified)  # a moment near the ends of the calendar has no day in UTC
+        return record, _day(record.modified)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise _bad(path, f"{name} is no OSV record: {error}") from error
-    return record
 
 
 _DECODER = msgspec.json.Decoder(_Record)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from trueup.bundle.errors import BadArchive, BundleRefused, CannotWrite
+from trueup.bundle.errors import BadArchive, CannotWrite
 from trueup.bundle.layout import MANIFEST, SIGNATURE, is_content_path, is_evidence_path
-from trueup.bundle.loading import verify_bundle
+from trueup.bundle.loading import is_intact, verify_bundle
 from trueup.bundle.publishing import partial_folder, publish_folder, replace_file
 
 SUFFIX = ".trueup.tar.gz"
@@ -77,18 +77,9 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path], t
             raise BadArchive(f"{archive.name} is refused: it is damaged, or no archive of a bundle") from error
         manifest = verify_bundle(work, trusted_keys=trusted_keys, today=today)
         final = into / manifest.digest
-        if not _is_intact(final, trusted_keys, today):
+        if not is_intact(final, trusted_keys=trusted_keys, today=today):
             publish_folder(work, final)
     return final
-
-
-def _is_intact(folder: Path, trusted_keys: Sequence[Path], today: date | None) -> bool:
-    """Return whether the bundle is there already, whole: then it stays, with the evidence that lies beside it."""
-    try:
-        verify_bundle(folder, trusted_keys=trusted_keys, today=today)
-    except BundleRefused:
-        return False
-    return True
 
 
 def _unpack(packed: tarfile.TarFile, folder: Path) -> None:

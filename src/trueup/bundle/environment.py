@@ -112,7 +112,7 @@ def _distributions_of(modules: Iterable[str]) -> list[str]:
 def _closure(roots: Iterable[str]) -> dict[str, str]:
     """Return name and version of all installed distributions the roots need; extras are not followed."""
     versions: dict[str, str] = {}
-    waiting = [_normal(root) for root in roots]
+    waiting = [normal_name(root) for root in roots]
     while waiting:
         name = waiting.pop()
         version = None if name in versions else _version(name)
@@ -122,7 +122,7 @@ def _closure(roots: Iterable[str]) -> dict[str, str]:
         for requirement in importlib.metadata.requires(name) or ():
             match = _NAME.match(requirement)
             if match and "extra ==" not in requirement:
-                waiting.append(_normal(match[0]))
+                waiting.append(normal_name(match[0]))
     return versions
 
 
@@ -146,10 +146,11 @@ def _hashes(requirements_lock: str) -> dict[tuple[str, str], set[str]]:
     for line in requirements_lock.splitlines():
         match = _PINNED.match(line)
         if match:
-            current = found.setdefault((_normal(match[1]), match[2]), set())
+            current = found.setdefault((normal_name(match[1]), match[2]), set())
         current.update(_HASH.findall(line))
     return found
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """Return the one spelling of a distribution's name, as PEP 503 says."""
     return re.sub(r"[-_.]+", "-", name).lower()

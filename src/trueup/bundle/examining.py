@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from trueup.bundle.errors import BundleError, ModelFailed, NoSandbox, PickleRefu
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.sandbox import Limits
 from trueup.bundle.scoring import child_environment
-from trueup.bundle.wire import receive, send
+from trueup.bundle.wire import at_most, receive, send
 
 _LIMITS = Limits()
 _KINDS = (ModelFailed, PickleRefused, NoSandbox, MlflowUnsupported)
@@ -138,19 +137,15 @@ def _exchanged(
 ) -> tuple[dict[str, Any], bytes] | None:
     if child.stdin is None or child.stdout is None:
         return None
-    watch = threading.Timer(head["limits"]["seconds"], child.kill)
-    watch.daemon = True
-    watch.start()
     try:
-        send(child.stdin, head, content)
-        return receive(child.stdout)
+        with at_most(head["limits"]["seconds"], child.kill):
+            send(child.stdin, head, content)
+            return receive(child.stdout)
     except BrokenPipeError:
         return None
     except BaseException:
         child.kill()
         raise
-    finally:
-        watch.cancel()
 
 
 def _error_from(error: Mapping[str, Any]) -> BundleError:

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import msgspec
-
 from trueup.bundle.candidates import Candidate
 from trueup.bundle.layout import EVIDENCE_FOLDER
-from trueup.bundle.parity import named_versions, this_machine
+from trueup.bundle.parity import named_versions, read_evidence, this_machine
 from trueup.kernel.digests import canonical_json, digest_of, finite_or_none
 
 
@@ -140,8 +138,5 @@ def _kept_slow(table: LatencyTable) -> Iterator[str]:
 
 
 def _parsed(content: bytes) -> LatencyTable | None:
-    try:
-        table = msgspec.json.decode(content, type=LatencyTable)
-        return table if table.content == content and sum(t.shipped for t in table.candidates) == 1 else None
-    except (ValueError, RecursionError):
-        return None
+    table = read_evidence(content, LatencyTable)
+    return table if table and sum(timing.shipped for timing in table.candidates) == 1 else None

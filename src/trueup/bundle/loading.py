@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trueup.bundle.candidates import Offer
 from trueup.bundle.environment import EnvironmentDifference, compare_environment, lock_environment
-from trueup.bundle.errors import BadManifest, FilesDiffer
+from trueup.bundle.errors import BadManifest, BundleRefused, FilesDiffer
 from trueup.bundle.fast_answers import FastAnswers
 from trueup.bundle.golden import GoldenRow, Output, Replay, compare_outputs, parse_golden, refuse_differences
 from trueup.bundle.layout import (
@@ -89,6 +89,15 @@ def verify_bundle(
         raise BadManifest(f"bundle {path.name[:12]} is refused: its manifest names two digests of {LOCK}")
     verify_signature(path, trusted_keys=trusted_keys, today=today)
     return manifest
+
+
+def is_intact(path: Path, *, trusted_keys: Sequence[Path], today: date | None = None) -> bool:
+    """Return whether a whole bundle of a trusted key lies there; it stays then, with the evidence beside it."""
+    try:
+        verify_bundle(path, trusted_keys=trusted_keys, today=today)
+    except BundleRefused:
+        return False
+    return True
 
 
 class Answering(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 from trueup.align.charter import PackageSpec
 from trueup.bundle.candidates import Candidate, Offer, choose_candidate
 from trueup.bundle.environment import imported_modules, lock_environment
-from trueup.bundle.errors import BundleError, BundleRefused, FilesDiffer, GoldenRowsDiffer
+from trueup.bundle.errors import BundleError, FilesDiffer, GoldenRowsDiffer
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import GoldenRow, compare_outputs, golden_lines, refuse_differences
 from trueup.bundle.latency import tabulate
@@ -28,7 +28,7 @@ from trueup.bundle.layout import (
     SBOM,
     is_safe_path,
 )
-from trueup.bundle.loading import verify_bundle
+from trueup.bundle.loading import is_intact
 from trueup.bundle.manifest import Manifest
 from trueup.bundle.mlflow_folder import MlflowContents, mlflow_files
 from trueup.bundle.parity import certify
@@ -164,7 +164,7 @@ def package(
         manifest = _manifest(contents, digests, shipped)
         write_file(work, MANIFEST, manifest.content)
         final = into / manifest.digest
-        if _is_intact(final, _public_half(signing_key, work.parent), today):
+        if is_intact(final, trusted_keys=[_public_half(signing_key, work.parent)], today=today):
             (final / EVIDENCE_FOLDER).mkdir(exist_ok=True)
             replace_file(final / check.path, check.content)
             return BundleRef(manifest.digest, final, check)
@@ -194,7 +194,8 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
         model = contents.model_path.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read the trained model {contents.model_path}: {error.strerror}") from error
-    if contents.model_digest and digest_of_bytes(model) != contents.model_digest:
+    model_digest = digest_of_bytes(model)
+    if contents.model_digest and model_digest != contents.model_digest:
         raise FilesDiffer(f"{contents.model_path} changed since it was verified", path=str(contents.model_path))
     lock = lock_environment(
         requirements_lock=contents.requirements_lock, imported=[*imported_modules(contents.code), *contents.needs]
@@ -218,7 +219,7 @@ def _content_files(contents: BundleContents) -> dict[str, bytes]:
     files[SBOM] = bill_of_materials(
         project=contents.project,
         model_version=contents.model_version,
-        model_digest=digest_of_bytes(model),
+        model_digest=model_digest,
         task=contents.task,
         features=contents.features,
         lock=lock,
@@ -339,13 +340,3 @@ def _public_half(signing_key: Path, scratch: Path) -> Path:
     check_private_key(signing_key)
     write_file(scratch, beside.name, public_pem(signing_key))
     return scratch / beside.name
-
-
-def _is_intact(folder: Path, public_key: Path, today: date | None) -> bool:
-    if not folder.exists():
-        return False
-    try:
-        verify_bundle(folder, trusted_keys=[public_key], today=today)
-    except BundleRefused:
-        return False
-    return True

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -89,7 +90,7 @@ def read_certificates(bundle: Path) -> tuple[ParityCertificate, ...]:
     that cannot be read, or is of another bundle, is left out.
     """
     files = sorted((bundle / EVIDENCE_FOLDER).glob("parity-*.json"), key=lambda file: (file.stat().st_mtime_ns, file))
-    found = (_parsed(file.read_bytes()) for file in files)
+    found = (read_evidence(file.read_bytes(), ParityCertificate) for file in files)
     return tuple(certificate for certificate in found if certificate and certificate.bundle == bundle.name)
 
 
@@ -109,9 +110,21 @@ def describe_certificate(certificate: ParityCertificate) -> str:
     )
 
 
-def _parsed(content: bytes) -> ParityCertificate | None:
+class Evidence(Protocol):
+    """A record that lies beside a bundle as JSON."""
+
+    @property
+    def content(self) -> bytes:
+        """Return it as JSON."""
+
+
+E = TypeVar("E", bound=Evidence)
+
+
+def read_evidence(content: bytes, kind: type[E]) -> E | None:
+    """Return the record that these very bytes are; None where they are anything else."""
     try:
-        certificate = msgspec.json.decode(content, type=ParityCertificate)
-        return certificate if certificate.content == content else None
+        record = msgspec.json.decode(content, type=kind)
+        return record if record.content == content else None
     except (ValueError, RecursionError):
         return None

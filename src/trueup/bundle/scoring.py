@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +35,7 @@ from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
 from trueup.bundle.offering import candidate_of, offers_from, trial_message
 from trueup.bundle.proof import Cost, replay_from
 from trueup.bundle.sandbox import Limits, SandboxLevel
-from trueup.bundle.wire import receive, send
+from trueup.bundle.wire import at_most, receive, send
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -234,19 +233,15 @@ class ModelProcess:
         stdin, stdout = self._child.stdin, self._child.stdout
         if stdin is None or stdout is None or stdin.closed:
             raise ModelFailed("the model's process is closed; open the bundle again")
-        watch = threading.Timer(self._limits.seconds, self._end_late)
-        watch.daemon = True
-        watch.start()
         try:
-            send(stdin, head, body)
-            answer = receive(stdout)
+            with at_most(self._limits.seconds, self._end_late):
+                send(stdin, head, body)
+                answer = receive(stdout)
         except BrokenPipeError:
             answer = None
         except BaseException:
             self._child.kill()  # interrupted in the middle of a message: the next answer would be the wrong one
             raise
-        finally:
-            watch.cancel()
         if answer is None:
             raise self._died()
         if "error" in answer[0]:

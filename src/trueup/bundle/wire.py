@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 _LENGTHS = struct.Struct(">IQ")
@@ -17,6 +20,18 @@ def send(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
     stream.write(text)
     stream.write(body)
     stream.flush()
+
+
+@contextmanager
+def at_most(seconds: float, end: Callable[[], object]) -> Iterator[None]:
+    """Call `end` from another thread where the block takes longer than `seconds`."""
+    watch = threading.Timer(seconds, end)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
