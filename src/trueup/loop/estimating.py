@@ -32,7 +32,7 @@ from trueup.measure.estimated import (
 from trueup.measure.metrics import auc, brier, log_loss
 from trueup.measure.scorecounts import ScoreCounts, count_scores, merge_scores
 from trueup.measure.settling import Dispersion, dispersion_of, final_value_interval
-from trueup.observe.estimates import Hindsight, Judged, contradiction_text, judge_estimate, judge_in_hindsight
+from trueup.observe.estimates import MATURE, Hindsight, Judged, contradiction_text, judge_estimate, judge_in_hindsight
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -42,8 +42,6 @@ REFERENCE_DAYS = 180
 """Outcomes that became final longer ago do not calibrate the next model."""
 ENOUGH = 100
 """Outcomes of the rarer kind below which the last model's reference is kept beside newer ones."""
-SETTLED = 0.95
-"""Share of a window's outcomes that must be final before it judges what was said of it."""
 _BLOCK_WEEKS = 4
 """Weeks of a block: as long as a month, since a calibration's error lasts as long as its model."""
 _BLOCKS = 7
@@ -183,7 +181,7 @@ def _judged(estimates: Estimates, rows: slice, *, end: int, performance: Estimat
 
 def _hindsight(estimate: Estimate) -> Hindsight | None:
     """Return what outcomes made of an estimate; None while too many are open."""
-    if estimate.now.final_share < SETTLED:
+    if estimate.now.final_share < MATURE:
         return None
     realised = estimate.realised
     positives = round((realised.outcome_rate or 0.0) * realised.cases)

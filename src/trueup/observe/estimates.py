@@ -23,6 +23,8 @@ OUTSIDE = 0.05
 """Share of a window's cases with scores no outcome was seen for above which an estimate is a guess."""
 ROUGH = 0.25
 """Relative standard error of the outcome rate above which the calibration is too rough."""
+MATURE = 0.95
+"""From this share of known outcomes on a window counts as settled."""
 MOSTLY = 0.5
 """Share of a window's cases whose model must have final outcomes before they vouch for the estimate."""
 AUC_APART = 0.03
@@ -118,8 +120,8 @@ def judge_in_hindsight(
     if expected_auc is None or value is None or interval is None:
         return None
     said = []
-    if not interval[0] <= value <= interval[1]:
-        said.append("the value came above its range" if value > interval[1] else "the value came below its range")
+    if (place := beside_range(value, interval)) != "within":
+        said.append(f"the value came {place} its range")
     if realised_auc is not None and abs(realised_auc - expected_auc) > max(
         AUC_APART, _SURE * auc_standard_error(expected_auc, positives=positives, negatives=negatives)
     ):
@@ -129,6 +131,13 @@ def judge_in_hindsight(
     return Hindsight(
         True, "value and AUC came as expected" if realised_auc is not None else "the value came as expected"
     )
+
+
+def beside_range(value: float, interval: tuple[float, float]) -> Literal["below", "within", "above"]:
+    """Return where a value came to lie, the limits being within."""
+    if value < interval[0]:
+        return "below"
+    return "above" if value > interval[1] else "within"
 
 
 def auc_standard_error(auc: float, *, positives: int, negatives: int) -> float:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from trueup.lake.estimates import Contradiction, Estimate
 from trueup.lake.rehearsals import Rehearsal, Strategy, Window
+from trueup.observe.estimates import MATURE, beside_range
 from trueup.observe.report.charts import Frame, Line, Mark
 from trueup.observe.report.figures import UNKNOWN, axis_money, money, money_range, number, plural, window_text
-from trueup.observe.report.tables import MATURE, Status
+from trueup.observe.report.tables import Status
 from trueup.observe.report.trends import Entry, Trend, make_trend, place_of, window_labels, window_noun
 
 _STATUS = {
@@ -171,11 +172,7 @@ def range_hits(rows: Sequence[ForeseenRow]) -> str:
 
 def _verdict(estimate: Estimate) -> str:
     value, interval = estimate.realised.value, estimate.at_end.interval
-    if value is None or interval is None:
-        return ""
-    if value < interval[0]:
-        return "below the range"
-    return "above the range" if value > interval[1] else "within the range"
+    return "" if value is None or interval is None else f"{beside_range(value, interval)} the range"
 
 
 def _range(interval: tuple[float, float] | None, currency: str) -> str:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from trueup.align.charter import Charter
 from trueup.lake.rehearsals import FeatureDrift, GuardResult, KpiResult, Rehearsal, Release, Strategy, Window
+from trueup.observe.estimates import MATURE
 from trueup.observe.report.answer import compared_strategy, net_interval
 from trueup.observe.report.figures import date_text, limit_parts, limit_text, plural, ratio, window_text
 
-MATURE = 0.95
-"""From this share of known outcomes on a window counts as confirmed and is drawn solid."""
 NEAR_LIMIT = 0.9
 """From this share of a limit on a guardrail is called near it."""
 

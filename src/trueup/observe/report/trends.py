@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trueup.lake.rehearsals import Rehearsal, Release, Strategy, Window
+from trueup.observe.estimates import MATURE
 from trueup.observe.report.answer import compared_strategy
 from trueup.observe.report.charts import ALTERNATIVES, NARROW, WIDE, Frame, Line, Mark, draw, line_chart
 from trueup.observe.report.figures import UNKNOWN, axis_money, day, money, number, share, short_money, window_text
-from trueup.observe.report.tables import MATURE
 
 
 @dataclass(frozen=True)
