@@ -170,17 +170,17 @@ def _csv(source: Path, manifest: Manifest) -> Iterable[pa.RecordBatch]:
 
     types = {"number": pa.float64(), "boolean": pa.string(), "category": pa.string(), "text": pa.string()}
     wanted = {f.name: types[f.kind] for f in manifest.features if f.kind in types}
-    texts = [name for name, kind in wanted.items() if kind == pa.string()]
     wanted |= {f.name: pa.timestamp("us") for f in manifest.features if f.kind == "date"}
     with source.open("rb") as file:
         named = csv.open_csv(file).schema.names
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise CannotScore(f'{source.name} has the column "{twice[0]}" more than once', path=str(source))
+    texts = [name for name in named if wanted.get(name) == pa.string()]
     options = csv.ConvertOptions(column_types={name: wanted.get(name, pa.string()) for name in named})
     with source.open("rb") as file:
         for batch in csv.open_csv(file, convert_options=options):
-            yield _without_blanks(batch, [name for name in texts if name in named])
+            yield _without_blanks(batch, texts)
 
 
 def _without_blanks(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

@@ -52,9 +52,10 @@ def effect_of(bench: Bench, plan: StrategyPlan, doubted: Doubted) -> tuple[int |
         return None, None
     model = bench.runner.fit(bench.stage.recipe, learned)
     came = bench.runner.predict_rows(model, bench.history.table_path, doubted.rows)
+    table = _inputs(bench, doubted)
     changed, effects = [], []
     for column in _columns_as_before(bench, doubted):
-        wanted = _scores_with(bench, model, doubted, column=column)
+        wanted = _scores_with(bench, model, table, column=(doubted.column, column))
         changed.append(_changed(bench, came, wanted, rows=doubted.rows))
         effects.append(_gap(bench, came, wanted, rows=doubted.rows))
     decides = isinstance(bench.worth, DecisionWorth)
@@ -78,18 +79,26 @@ def _columns_as_before(bench: Bench, doubted: Doubted) -> Iterator[pa.Array]:
         yield column.take(pa.array(source)).combine_chunks()
 
 
-def _scores_with(bench: Bench, model: FittedModel, doubted: Doubted, *, column: pa.Array) -> Array:
-    """Return the scores of the incident's days with another column in its place."""
+def _inputs(bench: Bench, doubted: Doubted) -> pa.Table:
+    """Return what the model takes, for the incident's days as they came."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     names = [feature.name for feature in bench.stage.recipe.features]
-    table = pq.read_table(bench.history.table_path, columns=names, use_threads=False).take(pa.array(doubted.rows))
-    table = table.set_column(names.index(doubted.column), doubted.column, column)
+    whole = pq.read_table(bench.history.table_path, columns=names, use_threads=False)
+    return whole.take(pa.array(doubted.rows))
+
+
+def _scores_with(bench: Bench, model: FittedModel, table: pa.Table, *, column: tuple[str, pa.Array]) -> Array:
+    """Return the scores of rows with another column in its place."""
+    import pyarrow.parquet as pq
+
+    name, values = column
+    table = table.set_column(table.schema.get_field_index(name), name, values)
     path = bench.stage.scratch / "as-before.parquet"
     pq.write_table(table, path)
     try:
-        return bench.runner.predict_rows(model, path, np.arange(len(doubted.rows)))
+        return bench.runner.predict_rows(model, path, np.arange(table.num_rows))
     finally:
         path.unlink()
 

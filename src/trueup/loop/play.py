@@ -212,13 +212,14 @@ class Player:
             return state
         self._played.retrainings += 1
         name = f"{self._plan.name}-{self._played.retrainings + 1}"
+        reason = "; ".join(filter(None, (action.reason, result.reason)))
         if isinstance(result, Refused):
-            self._note(name, "refused", "; ".join(filter(None, (action.reason, result.reason))), result.candidate)
+            self._note(name, "refused", reason, result.candidate)
             return state
         self._models[name] = result.model
         self._keep_reference(name, result, as_of=state.as_of)
         live = replace(result.live, name=name)
-        self._note(name, "retrained", "; ".join(filter(None, (action.reason, result.reason))), result)
+        self._note(name, "retrained", reason, result)
         for watch in self._played.guards:
             watch.forget()
         state = released(state, live, self._rules)

@@ -86,11 +86,12 @@ def find_incidents(bench: Bench, plan: StrategyPlan) -> tuple[DataIncident, ...]
     looks = _SIGNS * max(1, len(features))
     told = []
     for feature in features:
-        column = _column(bench, feature.name, watched)
-        values = None if feature.kind in ("category", "text", "boolean") else numbers_of(column)
-        if values is None:
-            signs = category_signs(category_codes_of(column)[0], watched.days, past=watched.past)
+        values = None
+        if feature.name in categories or feature.kind == "text":
+            codes, _ = categories.get(feature.name) or _codes(bench, feature.name, watched)
+            signs = category_signs(codes, watched.days, past=watched.past)
         else:
+            values = numbers_of(_column(bench, feature.name, watched))
             signs = number_signs(values, watched.days, past=watched.past)
         others = {name: codes for name, (codes, _) in categories.items() if name != feature.name}
         for sign, found in _apart(signs, watched, looks=looks):

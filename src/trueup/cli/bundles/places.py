@@ -27,8 +27,7 @@ class Places:
     trusted: tuple[Path, ...]
     today: dt.date
     """The day in UTC, for keys with a last day."""
-    last: Path | None
-    """The bundle that was packaged last."""
+    workspace: Workspace
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,6 @@ class Signer:
 
 def places_of(arguments: argparse.Namespace) -> Places:
     """Return where the arguments of an action say to look."""
-    from trueup.loop.packaging import last_bundle
-
     workspace = Workspace(project_folder(arguments.project))
     named = [Path(key) for key in getattr(arguments, "key", None) or ()]
     return Places(
@@ -64,7 +61,7 @@ def places_of(arguments: argparse.Namespace) -> Places:
         keys=workspace.keys,
         trusted=trusted_keys(workspace.keys, more=named),
         today=dt.datetime.now(dt.UTC).date(),
-        last=last_bundle(workspace.for_loop()),
+        workspace=workspace,
     )
 
 
@@ -81,11 +78,18 @@ def verified(named: str | None, places: Places) -> Iterator[Verified]:
     BundleRefused
         It is not what its manifest and signature say.
     """
-    found = find_bundle(named, bundles=places.bundles) if named is not None else places.last
-    if found is None:
-        raise BundleNotFound("nothing was packaged here yet: trueup train makes a bundle, or name one", bundles=[])
+    found = find_bundle(named, bundles=places.bundles) if named is not None else _packaged_last(places)
     with as_folder(found, trusted_keys=places.trusted, today=places.today) as folder:
         yield Verified(folder, verify_bundle(folder, trusted_keys=places.trusted, today=places.today))
+
+
+def _packaged_last(places: Places) -> Path:
+    from trueup.loop.packaging import last_bundle
+
+    found = last_bundle(places.workspace.for_loop())
+    if found is None:
+        raise BundleNotFound("nothing was packaged here yet: trueup train makes a bundle, or name one", bundles=[])
+    return found
 
 
 def signer_of(bundle: Verified, places: Places) -> Signer:

@@ -110,6 +110,7 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
     """Return everything the template shows, by name."""
     chosen = recommended_strategy(rehearsal)
     trends = [value_by_window(rehearsal, chosen), value_added_up(rehearsal, chosen)] if chosen else []
+    foreseen = foreseen_rows(rehearsal, chosen) if chosen else ()
     return {
         "r": rehearsal,
         "charter": charter,
@@ -126,8 +127,8 @@ def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
         "strategies": strategy_rows(rehearsal, chosen),
         "bullet": bullet_of(chosen, compared_strategy(rehearsal, chosen)) if chosen else None,
         "windows": window_rows(rehearsal, chosen) if chosen else (),
-        "foreseen": foreseen_rows(rehearsal, chosen) if chosen else (),
-        "range_hits": range_hits(foreseen_rows(rehearsal, chosen)) if chosen else "",
+        "foreseen": foreseen,
+        "range_hits": range_hits(foreseen),
         "foreseen_value": foreseen_value(rehearsal, chosen) if chosen else None,
         "foreseen_auc": foreseen_auc(chosen) if chosen else None,
         "contradicted": contradiction_rows(chosen) if chosen else (),
