@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -38,11 +41,10 @@ def make():
 FEATURES = (FeatureSpec("amount", "number"), FeatureSpec("broker", "category", ("a", "b")))
 
 
-@pytest.fixture(scope="session")
-def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a pickle that refers to the project's own module, as the training process writes it."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "pipeline.py").write_bytes(PIPELINE)
+@contextmanager
+def own_pipeline(folder: Path, code: bytes) -> Iterator[Any]:
+    """Give a project's ``pipeline.py`` as a module that pickles refer to by its name."""
+    (folder / "pipeline.py").write_bytes(code)
     spec = importlib.util.spec_from_file_location("pipeline", folder / "pipeline.py")
     assert spec is not None
     assert spec.loader is not None
@@ -50,9 +52,17 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sys.modules["pipeline"] = module
     try:
         spec.loader.exec_module(module)
-        (folder / "model.pickle").write_bytes(pickle.dumps(module.make()))
+        yield module
     finally:
         del sys.modules["pipeline"]
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a pickle that refers to the project's own module, as the training process writes it."""
+    folder = tmp_path_factory.mktemp("project")
+    with own_pipeline(folder, PIPELINE) as module:
+        (folder / "model.pickle").write_bytes(pickle.dumps(module.make()))
     return folder / "model.pickle"
 
 

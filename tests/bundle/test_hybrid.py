@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickle
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from tests.bundle.conftest import own_pipeline
 
 from trueup.bundle.candidates import Offer
 from trueup.bundle.errors import BadManifest, RowBreaksSchema
@@ -71,21 +70,12 @@ def hybrid(rows: pa.Table, signing_key: Path, tmp_path_factory: pytest.TempPathF
     import pandas as pd
 
     folder = tmp_path_factory.mktemp("own")
-    (folder / "pipeline.py").write_bytes(PIPELINE)
-    spec = importlib.util.spec_from_file_location("pipeline", folder / "pipeline.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["pipeline"] = module
-    try:
-        spec.loader.exec_module(module)
+    with own_pipeline(folder, PIPELINE) as module:
         frame = rows.to_pandas()
         frame["broker"] = pd.Categorical(frame["broker"], categories=["a", "b", "c"])
         kept = frame[frame["income"] > 0]
         model = module.make().fit(kept, (kept["amount"] / kept["income"] > 0.4).astype(int))
         (folder / "model.pickle").write_bytes(pickle.dumps(model))
-    finally:
-        del sys.modules["pipeline"]
     contents = BundleContents(
         project="application-fraud",
         task="binary",

@@ -17,7 +17,7 @@ class BundleChange:
     """One thing that is not the same in two bundles."""
 
     what: str
-    """Entry of the manifest, such as ``metrics.auc``, ``feature amount`` ``file code/pipeline.py`` or the signer."""
+    """Entry of the manifest, such as ``metrics.auc``, ``feature amount``, ``file code/pipeline.py``; or the signer."""
     before: object
     """None where it is new."""
     after: object

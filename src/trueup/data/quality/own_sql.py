@@ -113,9 +113,8 @@ def _one_select(query: str) -> str:
 
 def _without_end(statement: str) -> str:
     """Return a statement without its semicolon and the comments behind it."""
-    from sqlglot import tokenize
+    from sqlglot import TokenType, tokenize
     from sqlglot.errors import TokenError
-    from sqlglot.tokenizer_core import TokenType
 
     try:
         ends = [token.start for token in tokenize(statement, read="duckdb") if token.token_type is TokenType.SEMICOLON]
