@@ -1,0 +1,239 @@
+"""What should the prediction servers of a project do, and what do they do? Two kinds of small documents in the lake.
+
+``serving/<project>/desired.json`` is written by people and journeys, with compare-and-swap, and read by every server;
+``serving/<project>/status/<server>.json`` is written by that server alone. Nothing slower than msgspec is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from trueup.kernel.digests import digest_of_bytes
+from trueup.lake.errors import KeyMissing, KeyTaken, LakeError, VersionChanged
+from trueup.lake.store import Store, Versioned
+
+FORMAT = 1
+SCOPES = ("predict", "facts", "metrics")
+"""What a token may be good for: predictions; outcomes, interventions, verdicts and events; reading `/metrics`."""
+_ATTEMPTS = 20
+Role = Literal["champion", "canary", "shadow"]
+
+
+class BadDesiredState(LakeError):
+    """A document does not say what servers should do."""
+
+    code = "lake.bad-desired-state"
+
+
+class NothingServed(LakeError):
+    """No desired state was ever published for a project."""
+
+    code = "lake.nothing-served"
+
+
+class BundleRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One bundle, and which cases it sees."""
+
+    digest: str
+    role: Role
+    share: float = 1.0
+    """Of a canary: the cases it decides; of a shadow: those it is asked about; 0 to 1."""
+
+
+class TokenGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A caller who may ask. The token itself is nowhere; this is its SHA-256."""
+
+    name: str
+    sha256: str
+    scopes: tuple[str, ...]
+    until: int | None = None
+    """Moment in microseconds UTC at which it ends; None: until it is taken away."""
+
+
+class DesiredState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a server needs to decide for one project."""
+
+    project: str
+    version: int
+    """Grows by one with every change."""
+    bundles: tuple[BundleRole, ...]
+    """Exactly one champion."""
+    policy: dict[str, Any]
+    """`align/decision_policy.py`: payoffs, rules and limits with their plans."""
+    pace: dict[str, Any] | None = None
+    """`align/streaming.py`: what usually arrives; None: the first come are served."""
+    salt: int = 0
+    """Of the release: which cases a canary decides."""
+    capacity: int | None = None
+    """Lowered by an operator, cases a period; None: what the charter says. Only a signature raises it."""
+    paused: bool = False
+    """Whether the fallback decides everything."""
+    durability: Literal["process", "disk"] = "process"
+    case_id: tuple[str, ...] = ()
+    """Columns of the row that together name its case."""
+    personal: tuple[str, ...] = ()
+    """Columns whose values are sealed in the log."""
+    tokens: tuple[TokenGrant, ...] = ()
+    changed_at: int = 0
+    changed_by: str = ""
+    reason: str = ""
+    format: int = FORMAT
+
+    @property
+    def champion(self) -> BundleRole:
+        """Return the bundle that decides what nothing else decides."""
+        return next(bundle for bundle in self.bundles if bundle.role == "champion")
+
+
+class BundleStatus(msgspec.Struct, frozen=True):
+    """One bundle in one server."""
+
+    digest: str
+    role: str
+    state: Literal["loading", "ready", "refused"]
+    reason: str | None = None
+    """Why it was refused."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server does, as it says itself."""
+
+    server: str
+    """Host and number of the process."""
+    project: str
+    version: int
+    """Of the desired state it carries out."""
+    bundles: tuple[BundleStatus, ...]
+    started_at: int
+    reported_at: int
+    served: int
+    """Answered rows since the start."""
+    logged: int
+    """Of them in the log."""
+    shed: int
+    fallback: int
+    open_circuit: bool = False
+    problem: str | None = None
+    """What keeps it from carrying out the desired state; None when nothing does."""
+
+
+def desired_key(project: str) -> str:
+    """Return where the desired state of a project lies."""
+    return f"serving/{project}/desired.json"
+
+
+def parse_desired(content: bytes) -> DesiredState:
+    """Return the desired state that `content` holds.
+
+    Raises
+    ------
+    BadDesiredState
+        When it is none: another format, an unknown or missing entry, no single champion, shares outside 0 to 1.
+    """
+    try:
+        state = msgspec.json.decode(content, type=DesiredState)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadDesiredState(f"the desired state is refused: {error}") from error
+    if state.format != FORMAT:
+        raise BadDesiredState(
+            f"the desired state has format {state.format}, and this version of Trueup reads format {FORMAT}"
+        )
+    if sum(bundle.role == "champion" for bundle in state.bundles) != 1:
+        raise BadDesiredState("the desired state is refused: it must name exactly one champion")
+    if not all(0.0 <= bundle.share <= 1.0 for bundle in state.bundles):
+        raise BadDesiredState("the desired state is refused: a share must be from 0 to 1")
+    if state.capacity is not None and state.capacity < 0:
+        raise BadDesiredState("the desired state is refused: a capacity must be 0 or more")
+    unknown = sorted({scope for token in state.tokens for scope in token.scopes} - set(SCOPES))
+    if unknown:
+        raise BadDesiredState(f'the desired state is refused: "{unknown[0]}" is no scope; allowed are {SCOPES}')
+    return state
+
+
+def desired_content(state: DesiredState) -> bytes:
+    """Return the document of a desired state."""
+    return msgspec.json.format(msgspec.json.encode(state, order="deterministic"), indent=1)
+
+
+def read_desired(store: Store, project: str) -> DesiredState:
+    """Return what servers of a project should do now.
+
+    Raises
+    ------
+    NothingServed
+        When nothing was published yet.
+    BadDesiredState
+    """
+    return parse_desired(_get(store, project).content)
+
+
+def change_desired(store: Store, project: str, change: Callable[[DesiredState | None], DesiredState]) -> DesiredState:
+    """Change what servers should do, and return it; of two changes at once none is lost.
+
+    Parameters
+    ----------
+    store : Store
+    project : str
+    change : callable
+        Gives the new state from the present one (None where there is none); called again when somebody else was
+        faster. The version is counted here.
+
+    Raises
+    ------
+    VersionChanged
+        When others kept changing it.
+    BadDesiredState
+        When `change` gives a state that servers would refuse; nothing was written.
+    """
+    key = desired_key(project)
+    for _ in range(_ATTEMPTS):
+        try:
+            present: Versioned | None = store.get_versioned(key)
+        except KeyMissing:
+            present = None
+        before = parse_desired(present.content) if present else None
+        after = msgspec.structs.replace(change(before), version=before.version + 1 if before else 1)
+        content = desired_content(after)
+        parse_desired(content)
+        try:
+            if present is None:
+                store.put_if_absent(key, content)
+            else:
+                store.compare_and_swap(key, content, expected=present.version)
+        except (KeyTaken, VersionChanged):
+            continue
+        return after
+    raise VersionChanged(f'"{key}" in {store.url} kept being changed by others; try again', key=key)
+
+
+def write_status(store: Store, status: ServerStatus) -> None:
+    """Write what a server does, over what it said before."""
+    store.put(f"serving/{status.project}/status/{status.server}.json", msgspec.json.encode(status))
+
+
+def read_statuses(store: Store, project: str) -> tuple[ServerStatus, ...]:
+    """Return what each server of a project said last; a document that cannot be read is left out."""
+    found = []
+    for entry in store.list(f"serving/{project}/status"):
+        try:
+            found.append(msgspec.json.decode(store.get(entry.key), type=ServerStatus))
+        except (KeyMissing, msgspec.DecodeError):
+            continue
+    return tuple(found)
+
+
+def token_digest(token: str) -> str:
+    """Return under what a token stands in the desired state: its SHA-256."""
+    return digest_of_bytes(token.encode())
+
+
+def _get(store: Store, project: str) -> Versioned:
+    try:
+        return store.get_versioned(desired_key(project))
+    except KeyMissing:
+        raise NothingServed(
+            f'nothing is served for "{project}" yet; publish a bundle first: trueup serve PROJECT', project=project
+        ) from None
