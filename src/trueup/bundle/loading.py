@@ -120,8 +120,6 @@ class LoadedBundle:
     path: Path
     manifest: Manifest
     replay: Replay
-    environment_differences: tuple[EnvironmentDifference, ...]
-    """Distributions that are not here as they were in development; empty where all are."""
     predictor: str
     """What answers: compiled, onnx, hybrid or original."""
     answering: Answering
@@ -145,6 +143,11 @@ class LoadedBundle:
         for all.
         """
         return self.answering.score_table(table)
+
+    @property
+    def environment_differences(self) -> tuple[EnvironmentDifference, ...]:
+        """Return the distributions that are not here as they were in development; looked up when asked (0.1 s)."""
+        return compare_environment(read_checked(self.path, LOCK, self.manifest).decode())
 
     def certificate(self) -> ParityCertificate:
         """Return what the replay found here, in this environment; whoever loads may keep it as evidence."""
@@ -196,11 +199,10 @@ def open_bundle(
     """
     manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
     golden = parse_golden(read_checked(path, GOLDEN, manifest))
-    differences = compare_environment(read_checked(path, LOCK, manifest).decode())
     kind = "original" if original else manifest.predictor.kind
     opener = {"original": _open_original, "hybrid": _open_hybrid}.get(kind, _open_fast)
     answering, replay = opener(path, manifest, golden)
-    return LoadedBundle(path, manifest, replay, differences, kind, answering)
+    return LoadedBundle(path, manifest, replay, kind, answering)
 
 
 def _open_model(path: Path, manifest: Manifest) -> ModelProcess:

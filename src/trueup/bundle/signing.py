@@ -16,13 +16,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from trueup.bundle.envelope import PAYLOAD_TYPE, why_not_signed
 from trueup.bundle.errors import BadKey, BadSignature, KeyExpired, KeyRevoked
 from trueup.bundle.layout import EVIDENCE_FOLDER, SIGNATURE
 from trueup.bundle.trust import refuse_lapsed
 from trueup.kernel.digests import canonical_json
 
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-_PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_IGNORED = (EVIDENCE_FOLDER, SIGNATURE)
 
 
 def ensure_signing_key(path: Path) -> Path:
@@ -113,29 +114,20 @@ def verify_signature(folder: Path, *, trusted_keys: Sequence[Path], today: date 
 
 
 def _verify_with(folder: Path, key: Path) -> str | None:
-    from cryptography.exceptions import InvalidSignature
-    from model_signing import verifying
-
-    config = verifying.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    config.set_hashing_config(_hashing())
+    signature = (folder / SIGNATURE).read_bytes()
     try:
-        config.use_elliptic_key_verifier(public_key=key)
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+        return why_not_signed(folder, signature=signature, key=key.read_bytes(), ignored=_IGNORED)
+    except (ValueError, OSError) as error:
         raise BadKey(
             f"{key} is no public key that a signature can be checked with (PEM, P-256)", path=str(key)
         ) from error
-    try:
-        config.verify(folder, folder / SIGNATURE)
-    except (ValueError, TypeError, KeyError, InvalidSignature) as error:
-        return str(error) or type(error).__name__
-    return None
 
 
 def _hashing() -> Any:
     from model_signing import hashing
 
     config = hashing.Config()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    return config.set_ignored_paths(paths=[SIGNATURE, EVIDENCE_FOLDER], ignore_git_paths=False)
+    return config.set_ignored_paths(paths=list(_IGNORED), ignore_git_paths=False)
 
 
 def _check_spelling(content: bytes, *, name: str) -> None:
@@ -158,7 +150,7 @@ def _spell(signature: Any) -> bytes:
             "verificationMaterial": {"publicKey": {"hint": bytes.fromhex(hint).hex()}, "tlogEntries": []},
             "dsseEnvelope": {
                 "payload": _spell_base64(envelope["payload"]),
-                "payloadType": _PAYLOAD_TYPE,
+                "payloadType": PAYLOAD_TYPE,
                 "signatures": [{"sig": _spell_base64(signed["sig"]), "keyid": ""}],
             },
         }
