@@ -1,4 +1,4 @@
-"""A bundle carries the charter's terms and the profiles of the rows it was given."""
+"""A bundle carries the profiles of the rows it was given, and the days they are from."""
 
 from __future__ import annotations
 
@@ -13,28 +13,12 @@ import pytest
 from trueup.align.charter import Project
 from trueup.bundle.features import FeatureSpec
 from trueup.kernel.periods import moment_of
-from trueup.loop.carried import data_window_of, policy_of, reference_of
+from trueup.loop.carried import data_window_of, reference_of
 from trueup.loop.prepare import Workspace, history_of
 
 from .conftest import past
 
 Made = Callable[..., tuple[Project, Workspace]]
-
-
-def test_a_server_gets_the_terms_of_the_charter(small_project: Made) -> None:
-    policy = policy_of(small_project()[0])
-
-    assert policy["payoff"] == {
-        "true_positive": "-5",
-        "false_positive": "-5",
-        "false_negative": "-amount",
-        "true_negative": "0",
-    }
-    assert policy["capacity"] == {"cases": 3, "per": "day"}
-
-
-def test_a_project_without_a_capacity_has_no_limit(small_project: Made) -> None:
-    assert policy_of(small_project(capacity=None)[0])["capacity"] is None
 
 
 @pytest.mark.parametrize("kind", ["category", "text"])

@@ -12,9 +12,10 @@ from typing import Literal
 
 from trueup.align.data_source import Connection, Source
 from trueup.align.quality_rules import QualityRule
-from trueup.kernel.durations import Duration
+from trueup.kernel.durations import Duration, parse_duration
 from trueup.kernel.periods import Calendar
 
+DEFAULT_HORIZON = parse_duration("60d")
 ActionKind = Literal["reveals", "prevents"]
 Breach = Literal["alert", "rollback", "fallback"]
 Metric = Literal["drift_cost", "realised_value", "estimated_value", "realised_performance", "estimated_performance"]
@@ -230,6 +231,11 @@ class TrainSpec:
     holdout: Duration | None = None
     trials: int = 40
     seed: int = 0
+
+    @property
+    def horizon(self) -> Duration:
+        """Return how far back recipes are judged: the holdout, else 60 days."""
+        return self.holdout or DEFAULT_HORIZON
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ costs what it costs on a negative case::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.charter import ActionKind, Charter
+if TYPE_CHECKING:
+    from trueup.align.charter import ActionKind, Charter
 
 Array = NDArray[np.float64]
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_NEGATIVE = range(4)

@@ -9,7 +9,7 @@ from typing import Any
 from trueup.bundle.environment import locked_versions
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.manifest import Manifest
-from trueup.bundle.show import BundleChange, diff_bundles
+from trueup.bundle.show import COMPILED, BundleChange, diff_bundles
 
 _SHOWN = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -106,7 +106,7 @@ def _charter(before: Manifest, after: Manifest, changes: Sequence[BundleChange])
     if before.charter_version != after.charter_version:
         yield _was("Charter version", before.charter_version, after.charter_version)
     for change in changes:
-        if change.what.startswith("policy."):
+        if change.what.startswith("policy.") and change.what.removeprefix("policy.") not in COMPILED:
             yield from _policy(change)
     if before.task != after.task or before.classes != after.classes:
         yield _was("Outcome", *(f"{m.task} {', '.join(m.classes)}".strip() for m in (before, after)))

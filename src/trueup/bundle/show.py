@@ -9,6 +9,8 @@ from typing import Any
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.manifest import Manifest
 
+COMPILED = frozenset({"plans", "columns"})
+"""Parts of a policy that follow from its texts and tell people nothing."""
 _SIMPLE = ("project", "task", "model_version", "charter_version", "charter_digest", "table_version", "code_revision")
 
 
@@ -32,7 +34,7 @@ def describe_bundle(manifest: Manifest) -> dict[str, Any]:
         "classes": list(manifest.classes),
         "features": [_feature_text(feature) for feature in manifest.features],
         "metrics": dict(manifest.metrics),
-        "policy": dict(manifest.policy),
+        "policy": {name: part for name, part in manifest.policy.items() if name not in COMPILED},
         "recipe": dict(manifest.recipe),
         "predictor": _predictor(manifest),
         "files": len(manifest.files),

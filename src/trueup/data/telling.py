@@ -19,6 +19,7 @@ from trueup.data.duck import quoted, quoted_text
 from trueup.data.history import History, HistoryColumn, open_history, save_history
 from trueup.data.outcomes import Labels, read_labels
 from trueup.kernel.errors import TrueupError, nearest_spelling
+from trueup.kernel.expression_sql import render
 from trueup.kernel.expression_terms import Kind
 from trueup.kernel.expressions import parse_expression, to_duckdb
 from trueup.kernel.periods import NEVER
@@ -351,7 +352,8 @@ def _sql(text: str, types: dict[str, str], *, where: str, expects: Kind | None =
 
 
 def _number(text: str, types: dict[str, str], *, where: str, expects: Kind = "number") -> str:
-    return f"CAST(({_sql(text, types, where=where, expects=expects)}) AS DOUBLE)"
+    sql = render(("column", text, expects)) if text in types else _sql(text, types, where=where, expects=expects)
+    return f"CAST(({sql}) AS DOUBLE)"
 
 
 def _per_case_sql(payoff: PayoffPerCase, types: dict[str, str], *, prediction: int, outcome: int) -> str:

@@ -68,7 +68,10 @@ def as_number(value: object) -> float | None:
         return float(text) if _NUMBER.fullmatch(text) else None
     if not hasattr(value, "__float__"):
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # only numbers overflow
     return None if math.isnan(number) else number
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.align.charter import Project
+from trueup.align.decision_policy import policy_document
 from trueup.align.document import charter_digest
 from trueup.bundle.examining import Examined, examine
 from trueup.bundle.features import FeatureSpec
@@ -24,7 +25,7 @@ from trueup.bundle.trying import Tried, try_features
 from trueup.data.history import History
 from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
-from trueup.loop.carried import policy_of, reference_of
+from trueup.loop.carried import reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
@@ -328,7 +329,7 @@ def _with_past(
     scores = answers[:, 0] if width == 1 else answers
     return replace(
         contents,
-        policy=policy_of(project),
+        policy=policy_document(project),
         reference=reference_of(history, contents.features, scores=scores, rows=places),
         cutoff=_cutoff(project, history, scores, places, scratch=scratch),
     )

@@ -1,4 +1,4 @@
-"""What of a project goes into a bundle beside the model? The charter's policy, and what its past was like."""
+"""What of a project's past goes into a bundle beside the model? Which days it is from, and what its rows were like."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.charter import PayoffMatrix, Project
 from trueup.bundle.features import FeatureSpec
 from trueup.data.columns import read_category_codes, read_numbers
 from trueup.data.history import History
 from trueup.kernel.periods import local_iso
-from trueup.loop.prepare import horizon_of
 from trueup.measure.profiles import (
     CategoryProfile,
     NumberProfile,
@@ -25,35 +23,6 @@ from trueup.measure.profiles import (
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
-
-def policy_of(project: Project) -> dict[str, Any]:
-    """Return what a server needs to decide: the payoff and the limits, from the charter."""
-    charter = project.charter
-    payoff = charter.payoff
-    cells = (
-        {
-            "true_positive": payoff.true_positive,
-            "false_positive": payoff.false_positive,
-            "false_negative": payoff.false_negative,
-            "true_negative": payoff.true_negative,
-        }
-        if isinstance(payoff, PayoffMatrix)
-        else {"per_case": payoff.per_case}
-    )
-    return {
-        "payoff": cells,
-        "currency": charter.currency,
-        "timezone": charter.timezone,
-        "action": charter.action,
-        "success_share": charter.success_share,
-        "capacity": {"cases": charter.capacity.cases, "per": charter.capacity.per} if charter.capacity else None,
-        "fallback": charter.fallback,
-        "baseline_rule": charter.baseline_rule,
-        "control_group": charter.control_group,
-        "exploration_share": charter.exploration_share,
-        "horizon_days": horizon_of(project).days,
-    }
 
 
 def data_window_of(history: History, rows: Rows, *, known_by: int, timezone: str) -> dict[str, str] | None:

@@ -26,7 +26,6 @@ from trueup.loop.stage import Stage
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done)."""
-DEFAULT_HORIZON = parse_duration("60d")
 SHORTEST_REHEARSAL = parse_duration("2w")
 _HISTORY_FORMAT = 4
 
@@ -198,7 +197,7 @@ def pipeline_recipe(project: Project, history: History, runner: ModelRunner) -> 
 
 def horizon_of(project: Project) -> Duration:
     """Return how far back recipes are judged."""
-    return project.train.holdout or DEFAULT_HORIZON
+    return project.train.horizon
 
 
 def rehearsed_period(project: Project, history: History) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.align.charter import Project
+from trueup.align.decision_policy import policy_document
 from trueup.align.document import charter_digest
 from trueup.build.recipe import FittedModel, TrainingRows
 from trueup.build.runner import ModelRunner
@@ -21,7 +22,7 @@ from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
-from trueup.loop.carried import data_window_of, policy_of, reference_of
+from trueup.loop.carried import data_window_of, reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
@@ -167,7 +168,7 @@ def _package(
             model_path=estimator,
             golden_requests=_golden(history, model.inputs, rows.rows),
             classes=history.classes,
-            policy=policy_of(project),
+            policy=policy_document(project),
             metrics=_metrics(project, history, rows, choice),
             recipe=choice.recipe.as_json(),
             recipe_digest=choice.recipe.digest,
