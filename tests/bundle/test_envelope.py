@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +122,18 @@ def test_a_bundle_that_was_touched_is_believed_by_neither(
     change(folder)
     assert reason(folder, trusted[0]) is not None
     assert not library_believes(folder, trusted[0])
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2", "3"])
+def test_a_signature_is_believed_in_whatever_order_the_library_wrote_its_parts(
+    bundle: BundleRef, signing_key: Path, trusted: list[Path], tmp_path: Path, seed: str
+) -> None:
+    folder = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+    code = "import sys; from pathlib import Path; from trueup.bundle.signing import sign_folder"
+    code = f"{code}; sign_folder(Path(sys.argv[1]), signing_key=Path(sys.argv[2]))"
+    command = [sys.executable, "-c", code, str(folder), str(signing_key)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": seed})
+    assert reason(folder, trusted[0]) is None
 
 
 def test_another_key_is_not_believed(bundle: BundleRef, tmp_path: Path) -> None:
