@@ -72,8 +72,6 @@ class DesiredState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     paused: bool = False
     """Whether the fallback decides everything."""
     durability: Literal["process", "disk"] = "process"
-    case_id: tuple[str, ...] = ()
-    """Columns of the row that together name its case."""
     personal: tuple[str, ...] = ()
     """Columns whose values are sealed in the log."""
     tokens: tuple[TokenGrant, ...] = ()
