@@ -1,0 +1,289 @@
+"""How does a process append to the log so that a killed process loses nothing it was told is written?
+
+A segment is a file of one process: a line of JSON that says whose it is, then frames, each with its length and a
+checksum over both. Only whole frames are read; what a killed process or a full disk left behind them is never taken for
+one. A process holds a lock on the segment it appends to, which the operating system frees when the process dies.
+Nothing slower than msgspec is imported: prediction servers append here.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import socket
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from trueup.lake.disk import Disk
+from trueup.lake.errors import LakeError, StoreFull, lake_error_of
+
+FORMAT = 1
+SUFFIX = ".segment"
+LARGEST_FRAME = 256 * 1024 * 1024
+"""Bytes. A longer length in a file is damage."""
+_HEAD = struct.Struct("<II")
+_LONGEST_HEADER = 65536
+_NAME = re.compile(r"(\d{16})~[A-Za-z0-9._-]+~\d+~[0-9a-f]{16}\.segment")
+
+
+class SegmentBroken(LakeError):
+    """What is in the file is no longer known: nothing more may be appended to it."""
+
+    code = "lake.segment-broken"
+
+
+class BadSegment(LakeError):
+    """A file is no segment of this version."""
+
+    code = "lake.bad-segment"
+
+
+class SegmentHeader(msgspec.Struct, frozen=True):
+    """The first line of a segment."""
+
+    project: str
+    process: str
+    """Host and number of the process that wrote it."""
+    started_at: int
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a segment holds."""
+
+    header: SegmentHeader
+    frames: tuple[bytes, ...]
+    torn_bytes: int
+    """Behind the last whole frame: of a write that never ended, or damage. 0 in a segment that was closed."""
+
+
+class SegmentWriter:
+    """Appends frames to one new segment.
+
+    Parameters
+    ----------
+    folder : Path
+        Created when missing.
+    project : str
+    disk : Disk
+    now : int
+        Microseconds UTC; orders the names.
+
+    Raises
+    ------
+    StoreFull, StoreReadOnly, StoreUnavailable
+        When no file could be begun; none is left behind.
+
+    Notes
+    -----
+    The file is locked and has its first line before it gets its name, so whoever finds it unlocked knows that its
+    writer is done or dead.
+    """
+
+    def __init__(self, folder: Path, project: str, *, disk: Disk, now: int) -> None:
+        self._disk = disk
+        self._broken = False
+        self._named = False
+        process = f"{_plain(socket.gethostname())}~{os.getpid()}"
+        self.path = folder / f"{now:016d}~{process}~{secrets.token_hex(8)}{SUFFIX}"
+        self.started_at = now
+        self.frames = 0
+        header = SegmentHeader(project=project, process=process, started_at=now)
+        try:
+            self._file = self._begin(msgspec.json.encode(header) + b"\n")
+        except OSError as error:
+            raise lake_error_of(error, str(folder)) from error
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of header and whole frames the segment has."""
+        return self._size
+
+    def append(self, frames: Sequence[bytes]) -> None:
+        """Append all frames with one write, or none of them.
+
+        Raises
+        ------
+        StoreFull
+            When the disk has no room. The segment ends with the last frame it had, and takes more when there is room.
+        SegmentBroken
+            When writing failed otherwise, or before.
+        """
+        self._refuse_broken()
+        parts: list[bytes] = []
+        for frame in frames:
+            parts += (framed_head(frame), frame)
+        size = sum(map(len, parts))
+        try:
+            self._write(parts, size)
+        except OSError as error:
+            self._take_back(error)
+        self._size += size
+        self.frames += len(frames)
+
+    def sync(self) -> None:
+        """Return when everything appended is on the disk.
+
+        Raises
+        ------
+        SegmentBroken
+            When the disk refused. What was appended since the last `sync` may be there or not.
+        """
+        self._refuse_broken()
+        try:
+            self._disk.flush(self._file)
+            if not self._named:
+                self._disk.flush_folder(self.path.parent)
+                self._named = True
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """End the segment, and with it the lock; one without frames is removed."""
+        if self.frames == 0 and not self._broken:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.close(self._file)
+
+    def _begin(self, header: bytes) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unnamed = self.path.with_name(f".{self.path.name}")
+        file = self._disk.create(unnamed)
+        try:
+            self._file, self._size = file, len(header)
+            self._write([header], len(header))
+            unnamed.rename(self.path)
+        except BaseException:
+            os.close(file)
+            unnamed.unlink(missing_ok=True)
+            raise
+        return file
+
+    def _write(self, parts: list[bytes], size: int) -> None:
+        taken = self._disk.write(self._file, parts)
+        if taken < size:
+            rest = b"".join(parts)
+            while taken < size:
+                more = self._disk.write(self._file, [rest[taken:]])
+                if more <= 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                taken += more
+
+    def _take_back(self, error: OSError) -> None:
+        told = lake_error_of(error, str(self.path.parent))
+        if not isinstance(told, StoreFull):
+            self._give_up(error)
+        try:
+            self._disk.cut(self._file, self._size)
+        except OSError as refused:
+            self._give_up(refused)
+        raise told from error
+
+    def _give_up(self, error: OSError) -> None:
+        self._broken = True
+        raise SegmentBroken(
+            f'the disk under "{self.path.parent}" failed ({error.strerror or error}), so what was written last is not '
+            "known to be there; the log goes on in a new segment",
+            place=str(self.path.parent),
+            segment=self.path.name,
+            errno=error.errno,
+        ) from error
+
+    def _refuse_broken(self) -> None:
+        if self._broken:
+            raise SegmentBroken(f'"{self.path.name}" was given up after the disk failed', segment=self.path.name)
+
+
+def framed_head(frame: bytes) -> bytes:
+    """Return the eight bytes before a frame: its length, and the CRC-32 of length and bytes, little-endian.
+
+    Raises
+    ------
+    ValueError
+        For an empty frame: it would look like a file's zeros.
+    """
+    length = len(frame)
+    if not 0 < length <= LARGEST_FRAME:
+        raise ValueError(f"a frame must have 1 to {LARGEST_FRAME} bytes, not {length}")
+    return _HEAD.pack(length, zlib.crc32(frame, length))
+
+
+def read_segment(path: Path) -> Segment:
+    """Return the whole frames of a segment, in order, also while it is written.
+
+    Raises
+    ------
+    BadSegment
+        When the first line is none of ours.
+    """
+    content = path.read_bytes()
+    end = content.find(b"\n", 0, _LONGEST_HEADER)
+    try:
+        header = msgspec.json.decode(content[: max(end, 0)], type=SegmentHeader)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadSegment(f'"{path.name}" does not begin as a segment of the log', segment=path.name) from error
+    if header.format != FORMAT:
+        raise BadSegment(
+            f'"{path.name}" has format {header.format}, and this version of Trueup reads format {FORMAT}',
+            segment=path.name,
+        )
+    frames = []
+    at = end + 1
+    for frame in _whole_frames(content, at):
+        frames.append(frame)
+        at += _HEAD.size + len(frame)
+    return Segment(header, tuple(frames), len(content) - at)
+
+
+def _whole_frames(content: bytes, at: int) -> Iterator[bytes]:
+    while at + _HEAD.size <= len(content):
+        length, checksum = _HEAD.unpack_from(content, at)
+        at += _HEAD.size
+        frame = content[at : at + length]
+        if not 0 < length <= LARGEST_FRAME or len(frame) < length or zlib.crc32(frame, length) != checksum:
+            return
+        yield frame
+        at += length
+
+
+def list_segments(folder: Path) -> tuple[Path, ...]:
+    """Return the segments in a folder, the oldest first, also those that are still written."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    except FileNotFoundError:
+        return ()
+    return tuple(folder / name for name in names)
+
+
+@contextmanager
+def finished(path: Path) -> Iterator[bool]:
+    """Hold a segment for ourselves, and tell whether its writer is done or dead; False too where it is gone."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = path.exists()
+    except BlockingIOError:
+        held = False
+    try:
+        yield held
+    finally:
+        os.close(file)
+
+
+def _plain(host: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", host) or "host"

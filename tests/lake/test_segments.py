@@ -1,0 +1,255 @@
+"""Does a segment keep every frame it took, and only those, whatever fails?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.lake.failing_disk import BROKEN, FULL, QUOTA, SHORT, FailingDisk, in_turn
+
+from trueup.lake.disk import SystemDisk
+from trueup.lake.errors import StoreFull, StoreUnavailable
+from trueup.lake.segments import (
+    BadSegment,
+    SegmentBroken,
+    SegmentWriter,
+    finished,
+    list_segments,
+    read_segment,
+)
+
+NOW = 1_700_000_000_000_000
+HEADER = b'{"project":"p","process":"h~1","started_at":1,"format":1}\n'
+# CRC-32 (polynomial 0xEDB88320) of b"abc" continued from its length, 3: worked out bit by bit, without zlib
+FRAMED_ABC = bytes.fromhex("03000000") + bytes.fromhex("9bff6237") + b"abc"
+
+
+def a_writer(folder: Path, disk: FailingDisk | None = None, *, now: int = NOW) -> SegmentWriter:
+    return SegmentWriter(folder, "p", disk=disk or SystemDisk(), now=now)
+
+
+def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
+    writer = a_writer(tmp_path)
+    writer.append([b"one", b"two"])
+    writer.append([b"three"])
+    while_written = read_segment(writer.path)
+    writer.close()
+    segment = read_segment(writer.path)
+    assert segment == while_written
+    assert segment.frames == (b"one", b"two", b"three")
+    assert segment.torn_bytes == 0
+    assert (segment.header.project, segment.header.started_at) == ("p", NOW)
+
+
+def test_all_frames_of_an_append_are_one_write(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    writer = a_writer(tmp_path, disk)
+    before = disk.writes
+    frames = [b"%d" % i for i in range(5000)]  # more parts than one writev takes
+    writer.append(frames)
+    writer.close()
+    assert disk.writes == before + 1
+    assert read_segment(writer.path).frames == tuple(frames)
+
+
+def test_only_the_owner_may_read_a_segment(tmp_path: Path) -> None:
+    writer = a_writer(tmp_path)
+    writer.append([b"x"])
+    assert writer.path.stat().st_mode & 0o077 == 0
+    writer.close()
+
+
+@given(cut=st.integers(0, 33))
+def test_a_torn_end_is_dropped_and_reported(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = tmp_path_factory.mktemp("torn") / "s"
+    whole = FRAMED_ABC * 3
+    path.write_bytes(HEADER + whole[:cut])
+    segment = read_segment(path)
+    assert segment.frames == (b"abc",) * (cut // 11)
+    assert segment.torn_bytes == cut % 11
+
+
+@given(place=st.integers(0, 32), bit=st.integers(0, 7))
+def test_nothing_is_read_past_a_damaged_frame(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "s"
+    damaged = bytearray(FRAMED_ABC * 3)
+    damaged[place] ^= 1 << bit
+    path.write_bytes(HEADER + damaged)
+    segment = read_segment(path)
+    assert segment.frames == (b"abc",) * (place // 11)
+    assert segment.torn_bytes == 33 - 11 * (place // 11)
+
+
+def test_zeros_that_a_lost_power_left_are_no_frames(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(HEADER + FRAMED_ABC + bytes(4096))
+    assert read_segment(path).frames == (b"abc",)
+    assert read_segment(path).torn_bytes == 4096
+
+
+def test_an_empty_frame_is_refused(tmp_path: Path) -> None:
+    writer = a_writer(tmp_path)
+    with pytest.raises(ValueError, match="1 to"):
+        writer.append([b""])
+    writer.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"no header", HEADER.replace(b'"format":1', b'"format":2')])
+def test_a_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(content)
+    with pytest.raises(BadSegment):
+        read_segment(path)
+
+
+@pytest.mark.parametrize("fates", [[FULL], [QUOTA], [SHORT, FULL], [SHORT, SHORT, FULL]])
+def test_a_full_disk_takes_the_segment_back_and_it_goes_on(tmp_path: Path, fates: list[str | int | None]) -> None:
+    disk = FailingDisk()
+    writer = a_writer(tmp_path, disk)
+    writer.append([b"before"])
+    disk.on_write = in_turn(*fates)
+    with pytest.raises(StoreFull):
+        writer.append([b"refused", b"refused too"])
+    assert read_segment(writer.path).torn_bytes == 0
+    writer.append([b"after"])
+    writer.close()
+    assert read_segment(writer.path).frames == (b"before", b"after")
+
+
+def test_a_short_write_is_finished_when_there_is_room(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    writer = a_writer(tmp_path, disk)
+    disk.on_write = in_turn(SHORT, SHORT)
+    writer.append([b"one", b"two"])
+    writer.close()
+    assert read_segment(writer.path).frames == (b"one", b"two")
+
+
+@pytest.mark.parametrize("fates", [[BROKEN], [SHORT, BROKEN]])
+def test_a_segment_is_given_up_after_a_failed_write(tmp_path: Path, fates: list[str | int | None]) -> None:
+    disk = FailingDisk()
+    writer = a_writer(tmp_path, disk)
+    writer.append([b"before"])
+    disk.on_write = in_turn(*fates)
+    with pytest.raises(SegmentBroken):
+        writer.append([b"refused"])
+    with pytest.raises(SegmentBroken, match="given up"):
+        writer.append([b"after"])
+    writer.close()
+    assert read_segment(writer.path).frames == (b"before",)
+
+
+def test_a_segment_is_given_up_when_it_cannot_be_taken_back(tmp_path: Path) -> None:
+    disk = FailingDisk(on_cut=in_turn(BROKEN))
+    writer = a_writer(tmp_path, disk)
+    disk.on_write = in_turn(SHORT, FULL)
+    with pytest.raises(SegmentBroken):
+        writer.append([b"refused"])
+    with pytest.raises(SegmentBroken):
+        writer.append([b"after"])
+    writer.close()
+
+
+@pytest.mark.parametrize("fate", [BROKEN, FULL])
+def test_a_segment_is_given_up_after_a_failed_sync(tmp_path: Path, fate: int) -> None:
+    writer = a_writer(tmp_path, FailingDisk(on_flush=in_turn(fate)))
+    writer.append([b"unknown"])
+    with pytest.raises(SegmentBroken):
+        writer.sync()
+    with pytest.raises(SegmentBroken):
+        writer.append([b"after"])
+    with pytest.raises(SegmentBroken):
+        writer.sync()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("disk", "error"),
+    [
+        (FailingDisk(on_create=in_turn(FULL)), StoreFull),
+        (FailingDisk(on_write=in_turn(FULL)), StoreFull),
+        (FailingDisk(on_write=in_turn(BROKEN)), StoreUnavailable),
+    ],
+)
+def test_a_segment_that_cannot_be_begun_leaves_nothing(
+    tmp_path: Path, disk: FailingDisk, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        a_writer(tmp_path, disk)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_segments_are_listed_by_time(tmp_path: Path) -> None:
+    writers = [a_writer(tmp_path, now=NOW + step) for step in (2, 0, 1)]
+    for writer in writers:
+        writer.append([b"x"])
+        writer.close()
+    (tmp_path / "other").write_bytes(b"")
+    assert list_segments(tmp_path) == tuple(writers[i].path for i in (1, 2, 0))
+    assert list_segments(tmp_path / "absent") == ()
+
+
+def test_a_segment_without_frames_is_removed_when_it_ends(tmp_path: Path) -> None:
+    a_writer(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segment_is_finished_when_its_writer_closed_it(tmp_path: Path) -> None:
+    writer = a_writer(tmp_path)
+    writer.append([b"x"])
+    with finished(writer.path) as done:
+        assert not done
+    writer.close()
+    with finished(writer.path) as done:
+        assert done
+        with finished(writer.path) as by_another:
+            assert not by_another
+    writer.path.unlink()
+    with finished(writer.path) as done:
+        assert not done
+
+
+def test_a_killed_writer_leaves_every_frame_it_was_told_is_written(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from trueup.lake.disk import SystemDisk
+from trueup.lake.segments import SegmentWriter
+writer = SegmentWriter(Path(sys.argv[1]), "p", disk=SystemDisk(), now=1)
+for number in range(10**9):
+    writer.append([b"%d" % number])
+    print(number, flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != b"500\n":
+            pass
+        with finished(list_segments(tmp_path)[0]) as done:
+            assert not done
+        process.kill()
+        told = 500 + len(process.stdout.read().split())
+    (path,) = list_segments(tmp_path)
+    with finished(path) as done:
+        assert done
+    frames = read_segment(path).frames
+    assert frames == tuple(b"%d" % number for number in range(len(frames)))
+    assert len(frames) >= told
+
+
+def test_a_server_appends_without_data_libraries() -> None:
+    code = "import sys, trueup.lake.rolling, trueup.lake.log_records; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pyarrow", "pandas", "duckdb", "numpy", "cryptography"}.isdisjoint(ran.stdout.split())
+
+
+def test_a_segment_that_ends_gives_its_file_back(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        writer = a_writer(tmp_path)
+        writer.append([b"x"])
+        writer.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
