@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,29 @@ def own_pipeline(folder: Path, code: bytes) -> Iterator[Any]:
         yield module
     finally:
         del sys.modules["pipeline"]
+
+
+@pytest.fixture
+def answering_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Return what puts a program in the place of Python: it gives these bytes, one for each message, and then waits."""
+
+    def put(*answers: bytes) -> None:
+        program = tmp_path / "program"
+        program.write_text(
+            f"#!{sys.executable}\n"
+            "import sys, threading\n"
+            "from trueup.bundle.wire import receive\n"
+            f"for answer in {answers!r}:\n"
+            "    receive(sys.stdin.buffer)\n"
+            "    sys.stdout.buffer.write(answer)\n"
+            "    sys.stdout.buffer.flush()\n"
+            "sys.stdout.close()\n"
+            "threading.Event().wait()\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+
+    return put
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from trueup.bundle.examining import Examined, examine
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.native_models import LightGBMModel
 from trueup.bundle.sandbox import Limits
+from trueup.bundle.wire import send
 
 FRAME = pd.DataFrame(np.random.default_rng(4).random((90, 2)), columns=["a", "b"])
 
@@ -24,6 +26,12 @@ FRAME = pd.DataFrame(np.random.default_rng(4).random((90, 2)), columns=["a", "b"
 def looked_at(content: bytes, form: str = "pickle", *, classes: Sequence[str] | None = None) -> Examined:
     """Return what a file holds."""
     return examine(content, form, names=None, classes=classes, code={})
+
+
+def _message(head: dict[str, Any]) -> bytes:
+    pipe = io.BytesIO()
+    send(pipe, head)
+    return pipe.getvalue()
 
 
 def test_a_model_in_the_projects_order_is_shipped_byte_for_byte() -> None:
@@ -87,5 +95,31 @@ def test_one_class_is_nothing_to_tell_apart() -> None:
 def test_a_model_whose_code_only_waits_is_ended() -> None:
     code = {"slow.py": b"import threading\nthreading.Event().wait()\n\nclass Model:\n    pass\n"}
 
-    with pytest.raises(ModelFailed, match="no answer within 5 s"):
+    with pytest.raises(ModelFailed, match="gave no answer within 5 s"):
         examine(b"cslow\nModel\n.", "pickle", names=None, classes=None, code=code, limits=Limits(seconds=5))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"no message, and it is long enough to be read as one", "gave no answer and ended with signal 9"),
+        (b"", "gave no answer and ended with signal 9"),
+        (_message({}), "something else than was asked for"),
+        (_message({"error": {}}), "something else than was asked for"),
+        (_message({"error": 5}), "something else than was asked for"),
+    ],
+)
+def test_a_model_that_answers_in_our_place_and_then_waits_is_refused(answer: bytes, message: str) -> None:
+    code = {
+        "rude.py": b"import os, threading\n"
+        b"for place in range(3, 20):\n"
+        b"    try:\n"
+        b"        os.write(place, %r)\n"
+        b"        os.close(place)\n"
+        b"    except OSError:\n"
+        b"        continue\n"
+        b"threading.Event().wait()\n" % answer
+    }
+
+    with pytest.raises(ModelFailed, match=message):
+        examine(b"crude\nModel\n.", "pickle", names=None, classes=None, code=code)

@@ -14,7 +14,7 @@ from trueup.bundle.mlflow_reading import LoggedColumn
 
 def examined(categories: Mapping[str, tuple[str, ...]] | None = None, *, typed: tuple[str, ...] = ()) -> Examined:
     """Return the facts of a model whose encoders know these texts."""
-    return Examined(b"", "Pipeline", "binary", ("0", "1"), None, None, categories or {}, typed, native=False)
+    return Examined("Pipeline", "binary", ("0", "1"), None, None, categories or {}, typed, content=b"", native=False)
 
 
 def test_each_type_of_mlflow_has_its_own_in_the_frame() -> None:

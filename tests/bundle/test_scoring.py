@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from trueup.bundle.errors import ModelFailed
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.frames import learn_features, prepare_frame
 from trueup.bundle.golden import make_golden_requests
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.package import BundleContents, package
+from trueup.bundle.sandbox import SandboxLevel
+from trueup.bundle.scoring import ModelProcess
+from trueup.bundle.wire import send
 
 NAMED = [FeatureSpec("amount", "number"), FeatureSpec("broker", "category"), FeatureSpec("open", "boolean")]
 
@@ -111,3 +116,72 @@ def test_a_packaged_estimator_gives_the_same_bits(
     assert np.array_equal(scores, expected)
     assert shipped_bundle.predictor == "compiled"
     assert np.abs(shipped_scores - expected).max() <= 1e-12
+
+
+def _message(head: Any, body: bytes = b"") -> bytes:
+    pipe = io.BytesIO()
+    send(pipe, head, body)
+    return pipe.getvalue()
+
+
+OPENED = _message({"sandbox": asdict(SandboxLevel(True, 6, True, True, True, 1 << 30))})
+
+
+def _process(folder: Path) -> ModelProcess:
+    return ModelProcess(folder, files={}, features=[FeatureSpec("amount", "number")], task="binary", n_classes=2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _message({}),
+        _message({"error": 5}),
+        _message({"error": {}}),
+        _message({"shape": [2], "refused": []}, b"12345678"),
+        _message({"shape": [1], "refused": []}, b"1"),
+        _message({"shape": [1], "refused": [1]}, b"12345678"),
+        _message({"shape": "1", "refused": []}, b"12345678"),
+    ],
+)
+def test_scores_of_another_shape_are_a_model_that_failed(
+    answering_instead: Callable[..., None], tmp_path: Path, answer: bytes
+) -> None:
+    answering_instead(OPENED, answer)
+
+    with (
+        _process(tmp_path) as process,
+        pytest.raises(ModelFailed, match="something else than was asked for"),
+    ):
+        process.score_requests(['{"amount":1}'])
+
+
+@pytest.mark.parametrize("sandbox", [{}, {"sandbox": 5}, {"sandbox": {"holds": True}}])
+def test_a_process_that_does_not_say_how_it_is_confined_is_not_used(
+    answering_instead: Callable[..., None], tmp_path: Path, sandbox: dict[str, Any]
+) -> None:
+    answering_instead(_message(sandbox))
+
+    with pytest.raises(ModelFailed, match="something else than was asked for"):
+        _process(tmp_path)
+
+
+def test_a_process_that_answers_with_garbage_and_waits_is_ended(
+    answering_instead: Callable[..., None], tmp_path: Path
+) -> None:
+    answering_instead(OPENED, b"this is no message, and long enough to be one")
+
+    with (
+        _process(tmp_path) as process,
+        pytest.raises(ModelFailed, match="gave no answer that can be read, and was ended"),
+    ):
+        process.measure(['{"amount":1}'])
+
+
+def test_a_cost_without_numbers_is_a_model_that_failed(answering_instead: Callable[..., None], tmp_path: Path) -> None:
+    answering_instead(OPENED, _message({"us_per_row": "fast"}))
+
+    with (
+        _process(tmp_path) as process,
+        pytest.raises(ModelFailed, match="something else than was asked for"),
+    ):
+        process.measure(['{"amount":1}'])

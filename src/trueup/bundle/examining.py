@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from trueup.bundle.errors import BundleError, ModelFailed, NoSandbox, PickleRefused
+from trueup.bundle.answers import error_from, read_answer
+from trueup.bundle.asking import Asked, ask_once
+from trueup.bundle.errors import ModelFailed, NoSandbox, PickleRefused
 from trueup.bundle.mlflow_reading import MlflowUnsupported
 from trueup.bundle.sandbox import Limits
 from trueup.bundle.scoring import child_environment
-from trueup.bundle.wire import at_most, receive, send
+from trueup.bundle.wire import MOST_ANSWER_BYTES
 
 _LIMITS = Limits()
 _KINDS = (ModelFailed, PickleRefused, NoSandbox, MlflowUnsupported)
 
 
 @dataclass(frozen=True)
-class Examined:
-    """A model's facts, and the pickle that a bundle carries."""
+class ModelFacts:
+    """What the process tells about a model."""
 
-    content: bytes
     kind: str
     """Its class, such as ``Pipeline``."""
-    task: str
-    """binary, multiclass or regression."""
+    task: Literal["binary", "multiclass", "regression"]
     labels: tuple[str, ...]
     """Its classes as text, in the order of its answer; empty for regression."""
     names: tuple[str, ...] | None
@@ -40,6 +38,13 @@ class Examined:
     """Texts that its encoders know, by column."""
     typed: tuple[str, ...]
     """Columns that it takes as pandas categories, in the order of `categories`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined(ModelFacts):
+    """A model's facts, and the pickle that a bundle carries."""
+
+    content: bytes
     native: bool
     """Whether it was opened without any pickle."""
 
@@ -93,61 +98,31 @@ def examine(
             "scratch": str(root / "scratch"),
             "limits": asdict(limits),
         }
-        told, shipped = _asked(head, content)
-    return Examined(
-        content=shipped,
-        kind=told["kind"],
-        task=told["task"],
-        labels=tuple(told["labels"]),
-        names=None if told["names"] is None else tuple(told["names"]),
-        width=told["width"],
-        categories={name: tuple(texts) for name, texts in told["categories"].items()},
-        typed=tuple(told["typed"]),
-        native=form in ("lightgbm", "onnx"),
-    )
+        facts, shipped = _asked(head, content)
+    told = read_answer(facts, ModelFacts)
+    return Examined(content=shipped, native=form in ("lightgbm", "onnx"), **vars(told))
 
 
 def _asked(head: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-    with tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(
-            # -P: nothing is imported from the current folder
-            [sys.executable, "-P", "-m", "trueup.bundle.examining_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=child_environment() | {"TMPDIR": head["scratch"]},
-            start_new_session=True,
-        )
-        with child:
-            answer = _exchanged(child, head, content)
-    if answer is None:
-        late = child.returncode == -signal.SIGKILL
-        hint = f" (killed: out of memory, or no answer within {head['limits']['seconds']:,g} s)" if late else ""
-        raise ModelFailed(
-            f"the process that opened the model ended with exit code {child.returncode}{hint}",
-            exit_code=child.returncode,
-        )
-    if "error" in answer[0]:
-        raise _error_from(answer[0]["error"])
-    return answer
+    seconds = head["limits"]["seconds"]
+    asked = ask_once(
+        "trueup.bundle.examining_process",
+        head,
+        content,
+        environment=child_environment() | {"TMPDIR": head["scratch"]},
+        seconds=seconds,
+        most_bytes=max(MOST_ANSWER_BYTES, 2 * len(content)),  # the model comes back, written anew
+    )
+    if asked.answer is None:
+        raise ModelFailed(f"the process that opened the model {_without(asked, seconds)}", exit_code=asked.code)
+    if "error" in asked.answer[0]:
+        raise error_from(asked.answer[0]["error"], _KINDS)
+    return asked.answer
 
 
-def _exchanged(
-    child: subprocess.Popen[bytes], head: dict[str, Any], content: bytes
-) -> tuple[dict[str, Any], bytes] | None:
-    if child.stdin is None or child.stdout is None:
-        return None
-    try:
-        with at_most(head["limits"]["seconds"], child.kill):
-            send(child.stdin, head, content)
-            return receive(child.stdout)
-    except BrokenPipeError:
-        return None
-    except BaseException:
-        child.kill()
-        raise
-
-
-def _error_from(error: Mapping[str, Any]) -> BundleError:
-    kind = next((kind for kind in _KINDS if kind.code == error["code"]), BundleError)
-    return kind(error["message"], **error["facts"])
+def _without(asked: Asked, seconds: float) -> str:
+    """Return how a process ended that gave no answer."""
+    if asked.late:
+        return f"gave no answer within {seconds:,g} s"
+    hint = "; signal 9 often means that the machine ran out of memory" if asked.code == -signal.SIGKILL else ""
+    return f"gave no answer and ended with {asked.how_it_ended}{hint}"

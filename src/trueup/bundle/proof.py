@@ -6,13 +6,14 @@ import math
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.bundle.answers import read_answer
 from trueup.bundle.errors import GoldenRowsDiffer
 from trueup.bundle.golden import GoldenRow, Output, Replay, compare_outputs, outputs_of
 from trueup.bundle.predictors.predictor import Numbers, Predictor
@@ -56,9 +57,16 @@ class Proof:
         return {**asdict(self), "replay": replay_document(self.replay)}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Self:
-        """Return the proof that `as_json` wrote."""
-        return cls(replay_from(document["replay"]), document["apart"], Cost(**document["cost"]))
+    def from_json(cls, document: object) -> Self:
+        """Return the proof that `as_json` wrote.
+
+        Raises
+        ------
+        ModelFailed
+            It is none.
+        """
+        told = read_answer(document, _ToldProof)
+        return cls(replay_from(told.replay), told.apart, told.cost)
 
 
 def replay_document(replay: Replay) -> dict[str, Any]:
@@ -66,10 +74,32 @@ def replay_document(replay: Replay) -> dict[str, Any]:
     return {**asdict(replay), "largest_difference": finite_or_none(replay.largest_difference)}
 
 
-def replay_from(document: Mapping[str, Any]) -> Replay:
-    """Return the replay that `replay_document` wrote."""
-    largest = document["largest_difference"]
-    return Replay(**{**document, "largest_difference": math.inf if largest is None else largest})
+def replay_from(document: object) -> Replay:
+    """Return the replay that `replay_document` wrote.
+
+    Raises
+    ------
+    ModelFailed
+        It is none.
+    """
+    told = read_answer(document, _ToldReplay)
+    largest = math.inf if told.largest_difference is None else told.largest_difference
+    return Replay(told.rows, told.differing, largest, told.decisions_differ)
+
+
+@dataclass(frozen=True)
+class _ToldReplay:
+    rows: int
+    differing: int
+    largest_difference: float | None
+    decisions_differ: int | None
+
+
+@dataclass(frozen=True)
+class _ToldProof:
+    replay: dict[str, Any]
+    apart: int
+    cost: Cost
 
 
 def prove(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from trueup.bundle.asking import ask_once
 from trueup.bundle.candidates import Candidate, Offer
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import GoldenRow
 from trueup.bundle.offering import candidate_of, trial_message
 from trueup.bundle.scoring import child_environment
-from trueup.bundle.wire import receive, send
 
 MOST_SECONDS = 600
 """After this long a predictor counts as failed."""
@@ -27,27 +23,15 @@ def prove_apart(
     if offer.plan is None:
         return Candidate(offer, None)
     head, body = trial_message(offer, rows, features=features, cutoff=cutoff)
-    try:
-        code, answer = _ask_fresh_process(head, body)
-    except subprocess.TimeoutExpired:
-        return Candidate(offer, None, f"it took more than {MOST_SECONDS} seconds")
-    answered = receive(io.BytesIO(answer))
-    if answered is None:
-        return Candidate(offer, None, f"its process ended with {f'signal {-code}' if code < 0 else f'code {code}'}")
-    return candidate_of(offer, answered[0])
-
-
-def _ask_fresh_process(head: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
-    message = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="trueup-proving-") as scratch:
-        send(message, {**head, "scratch": scratch}, body)
-        ran = subprocess.run(
-            [sys.executable, "-P", "-m", "trueup.bundle.proving_process"],
-            input=message.getvalue(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment() | {"TMPDIR": scratch},
-            timeout=MOST_SECONDS,
-            check=False,
+        asked = ask_once(
+            "trueup.bundle.proving_process",
+            {**head, "scratch": scratch},
+            body,
+            environment=child_environment() | {"TMPDIR": scratch},
+            seconds=MOST_SECONDS,
         )
-    return ran.returncode, ran.stdout
+    if asked.answer is None:
+        late = f"it took more than {MOST_SECONDS} seconds"
+        return Candidate(offer, None, late if asked.late else f"its process ended with {asked.how_it_ended}")
+    return candidate_of(offer, asked.answer[0])

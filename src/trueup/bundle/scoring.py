@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.bundle.answers import error_from, not_ours, read_answer
 from trueup.bundle.candidates import Candidate, Offer
 from trueup.bundle.errors import (
     BadManifest,
-    BundleError,
     FeatureMissing,
     FilesDiffer,
     LibraryMissing,
@@ -35,7 +36,7 @@ from trueup.bundle.layout import CODE_FOLDER, MODEL_FOLDER
 from trueup.bundle.offering import candidate_of, offers_from, trial_message
 from trueup.bundle.proof import Cost, replay_from
 from trueup.bundle.sandbox import Limits, SandboxLevel
-from trueup.bundle.wire import at_most, receive, send
+from trueup.bundle.wire import MOST_ANSWER_BYTES, at_most, receive, send
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +57,12 @@ def child_environment() -> dict[str, str]:
     """Return the variables that a process which computes scores is given: one thread, no secrets, no chance."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return inherited | dict.fromkeys(_THREADS, "1") | _ALONE
+
+
+@dataclass(frozen=True)
+class _ToldScores:
+    shape: tuple[int, ...]
+    refused: tuple[int, ...] = ()
 
 
 class ModelProcess:
@@ -103,8 +110,8 @@ class ModelProcess:
     ) -> None:
         self._limits = limits
         self._features = tuple(features)
-        self._late = False
-        self._shape_of_none = (0, n_classes) if task == "multiclass" else (0,)
+        self._late = self._stayed = False
+        self._columns = (n_classes,) if task == "multiclass" else ()
         self._scratch = tempfile.mkdtemp(prefix="trueup-model-")
         environment = child_environment() | {"TMPDIR": self._scratch}
         with tempfile.TemporaryFile() as log:
@@ -130,7 +137,7 @@ class ModelProcess:
             "limits": asdict(limits),
         }
         try:
-            self.sandbox = SandboxLevel.of(self._ask(head)[0]["sandbox"])
+            self.sandbox = read_answer(self._ask(head)[0].get("sandbox"), SandboxLevel)
         except BaseException:
             self.close()
             raise
@@ -153,7 +160,10 @@ class ModelProcess:
         """
         lines = "\n".join(requests).encode()
         head, body = self._ask({"op": "requests"}, lines)
-        return outputs_of(_scores(head, body), head["refused"])
+        told = read_answer(head, _ToldScores)
+        if not all(0 <= place < len(requests) for place in told.refused):
+            raise not_ours("refusals of rows that it was not asked for")
+        return outputs_of(self._scores(told, body, rows=len(requests)), told.refused)
 
     def score_table(self, table: pa.Table) -> NDArray[np.float64]:
         """Return scores, shape (n,), for several classes (n, n_classes).
@@ -168,12 +178,12 @@ class ModelProcess:
         import pyarrow as pa
 
         if table.num_rows == 0:
-            return np.empty(self._shape_of_none)
+            return np.empty(self._shape(0))
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         head, body = self._ask({"op": "table"}, sink.getvalue().to_pybytes())
-        return _scores(head, body)
+        return self._scores(read_answer(head, _ToldScores), body, rows=table.num_rows)
 
     def make_offers(self, requests: Sequence[str] = ()) -> tuple[Offer, ...]:
         """Return every fast way of answering that the process can make of its model, none of them proven.
@@ -211,11 +221,11 @@ class ModelProcess:
         """
         head, body = trial_message(offer, rows, features=self._features, cutoff=cutoff, tolerance=tolerance)
         answer, _ = self._ask({**head, "op": "answer by"}, body)
-        return replay_from(answer["replay"]), answer["apart"]
+        return replay_from(answer.get("replay")), read_answer(answer.get("apart"), int)
 
     def measure(self, requests: Sequence[str]) -> Cost:
         """Return what the original takes there for one request at a time."""
-        return Cost(**self._ask({"op": "measure"}, "\n".join(requests).encode())[0])
+        return read_answer(self._ask({"op": "measure"}, "\n".join(requests).encode())[0], Cost)
 
     def close(self) -> None:
         """End the process. May be called twice."""
@@ -225,6 +235,7 @@ class ModelProcess:
         try:
             self._child.wait(timeout=_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
+            self._stayed = True
             self._child.kill()
             self._child.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -236,7 +247,7 @@ class ModelProcess:
         try:
             with at_most(self._limits.seconds, self._end_late):
                 send(stdin, head, body)
-                answer = receive(stdout)
+                answer = receive(stdout, most_bytes=MOST_ANSWER_BYTES)
         except BrokenPipeError:
             answer = None
         except BaseException:
@@ -245,8 +256,17 @@ class ModelProcess:
         if answer is None:
             raise self._died()
         if "error" in answer[0]:
-            raise _error_from(answer[0]["error"])
+            raise error_from(answer[0]["error"], _KINDS)
         return answer
+
+    def _shape(self, rows: int) -> tuple[int, ...]:
+        return (rows, *self._columns)
+
+    def _scores(self, told: _ToldScores, body: bytes, *, rows: int) -> NDArray[np.float64]:
+        shape = self._shape(rows)
+        if told.shape != shape or len(body) != 8 * math.prod(shape):
+            raise not_ours("scores for another number of rows or classes")
+        return np.frombuffer(body, dtype="<f8").reshape(shape).astype(np.float64)
 
     def _end_late(self) -> None:
         self._late = True
@@ -255,6 +275,8 @@ class ModelProcess:
     def _died(self) -> ModelFailed:
         self.close()
         code = self._child.returncode
+        if self._stayed:
+            return ModelFailed("the model's process gave no answer that can be read, and was ended")
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         hint = "; signal 9 often means that the machine ran out of memory" if code == -9 else ""
         if code == -signal.SIGXCPU:
@@ -262,17 +284,6 @@ class ModelProcess:
         if self._late:
             hint = f"; it gave no answer within {self._limits.seconds:,g} s"
         return ModelFailed(f"the model's process {how}{hint}", exit_code=code)
-
-
-def _scores(head: Mapping[str, Any], body: bytes) -> NDArray[np.float64]:
-    return np.frombuffer(body, dtype="<f8").reshape(head["shape"]).astype(np.float64)
-
-
-def _error_from(error: Mapping[str, Any]) -> BundleError:
-    for kind in _KINDS:
-        if kind.code == error["code"]:
-            return kind(error["message"], **error["facts"])
-    return BundleError(error["message"], **error["facts"])
 
 
 def _close_quietly(stream: Any) -> None:

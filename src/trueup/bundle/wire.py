@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 _LENGTHS = struct.Struct(">IQ")
-_MOST_TEXT_BYTES, _MOST_BODY_BYTES = 1 << 30, 1 << 34
+_MOST_TEXT_BYTES = 1 << 26
+"""64 MiB. The longest text of ours lists the rows that a model refuses, 8 bytes each: 8 million of them."""
+MOST_ANSWER_BYTES = 1 << 30
+"""1 GiB: scores of 134 million rows, or the files of a compiled model, of which a server holds one in every process. So
+much a caller may hold for a process that runs a model's own code, and lies."""
+MOST_ASKED_BYTES = 1 << 33
+"""8 GiB: the most an archive of a bundle may hold, so no model is larger. The process reads what we write."""
 
 
 def send(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
@@ -34,16 +40,16 @@ def at_most(seconds: float, end: Callable[[], object]) -> Iterator[None]:
         watch.cancel()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+def receive(stream: IO[bytes], *, most_bytes: int = MOST_ASKED_BYTES) -> tuple[dict[str, Any], bytes] | None:
     """Return the next message; None where the other side has ended, also in the middle of a message.
 
-    What is no message, or a longer one than any of ours, counts as that too: the other side runs a model's own code.
+    What is no message, or has a longer body than `most_bytes`, counts as that too: the other side may run foreign code.
     """
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
     text_length, body_length = _LENGTHS.unpack(lengths)
-    if text_length > _MOST_TEXT_BYTES or body_length > _MOST_BODY_BYTES:
+    if text_length > _MOST_TEXT_BYTES or body_length > most_bytes:
         return None
     text, body = stream.read(text_length), stream.read(body_length)
     if len(text) < text_length or len(body) < body_length:
