@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,12 +23,13 @@ from trueup.bundle.values import category_text, read_boolean, read_date
 
 Row = NDArray[np.float64]
 _MOST_EXACT_SIZE = 1.7976931348623157e308
-_TYPES: dict[str, Any] = {
+FIELD_TYPES: dict[str, Any] = {
     "number": float | bool | None,
     "boolean": float | bool | str | None,
     "date": float | bool | str | None,
     "category": float | bool | str | None,
 }
+"""What a field of each kind may hold as it arrives; null is missing."""
 _PLACE = re.compile(r"at `\$\[?(\d*)\]?\.?(.*)`$")
 _MISSING = re.compile(r"missing required field `(.*?)`(?: - at `\$\[(\d+)\]`)?$")
 
@@ -58,17 +59,16 @@ class Decoder:
     """
 
     def __init__(self, features: Sequence[FeatureSpec]) -> None:
-        for feature in features:
-            if feature.kind == "text":
-                raise NotDecodable(f'"{feature.name}" is free text, which no number stands for', column=feature.name)
+        refuse_free_text(features)
         self._features = tuple(features)
-        fields = [(f"f{place}", _TYPES[f.kind]) for place, f in enumerate(features)]
+        self._kinds = {f.name: f.kind for f in features}
+        fields = [(f"f{place}", FIELD_TYPES[f.kind]) for place, f in enumerate(features)]
         rename = {f"f{place}": f.name for place, f in enumerate(features)}
         record = msgspec.defstruct("Request", fields, rename=rename, gc=False)
         self._one = msgspec.json.Decoder(record)
         self._many = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]  # made from the schema
         self._values: Callable[[Any], tuple[Any, ...]] = msgspec.structs.astuple
-        self._readers = [(place, _reader(f)) for place, f in enumerate(features) if f.kind != "number"]
+        self._readers = [(place, value_reader(f)) for place, f in enumerate(features) if f.kind != "number"]
 
     def decode(self, content: bytes) -> Row:
         """Return one row, shape (n_features,), of a JSON object.
@@ -81,7 +81,7 @@ class Decoder:
         try:
             record = self._one.decode(content)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._refused(error) from None
+            raise refusal_of(error, self._kinds) from None
         return np.array(self._read(self._values(record), 0), dtype=np.float64)
 
     def decode_many(self, content: bytes) -> Row:
@@ -89,7 +89,7 @@ class Decoder:
         try:
             records = self._many.decode(content)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._refused(error) from None
+            raise refusal_of(error, self._kinds) from None
         rows = [self._read(self._values(record), place) for place, record in enumerate(records)]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._features))
 
@@ -101,38 +101,65 @@ class Decoder:
                 try:
                     values[place] = reader(value)
                 except (TypeError, ValueError, OverflowError):
-                    raise self._wrong(self._features[place], row, type(value).__name__) from None
+                    feature = self._features[place]
+                    raise wrong_type(feature.name, feature.kind, row=row, seen=type(value).__name__) from None
         return values
 
-    def _wrong(self, feature: FeatureSpec, row: int, seen: str) -> RowBreaksSchema:
-        form = " of this form" if seen == "str" else ""
-        return RowBreaksSchema(
-            f'row {row}: "{feature.name}" must be a {feature.kind} or null, not {seen}{form}',
-            row=row,
-            field=feature.name,
-        )
 
-    def _refused(self, error: Exception) -> RowBreaksSchema:
-        text = str(error)
-        kinds = {f.name: f for f in self._features}
-        if missing := _MISSING.search(text):
-            name, row = missing[1], int(missing[2] or 0)
-            kind = kinds[name].kind if name in kinds else "value"
-            return RowBreaksSchema(
-                f'row {row} lacks "{name}" ({kind}); send null where it is not known', row=row, field=name
-            )
-        place = _PLACE.search(text)
-        if place and place[2] in kinds:
-            seen = (
-                "another type" if "got" not in text else text.rsplit("got `", maxsplit=1)[-1].split("`", maxsplit=1)[0]
-            )
-            return self._wrong(kinds[place[2]], int(place[1] or 0), seen)
-        if isinstance(error, msgspec.ValidationError):
-            return RowBreaksSchema("the request must be a JSON object with one value for each feature", row=0, field="")
-        return RowBreaksSchema("the request is no JSON text in UTF-8", row=0, field="")
+def refuse_free_text(features: Sequence[FeatureSpec]) -> None:
+    """Raise when a feature is of a kind that no number stands for.
+
+    Raises
+    ------
+    NotDecodable
+    """
+    for feature in features:
+        if feature.kind == "text":
+            raise NotDecodable(f'"{feature.name}" is free text, which no number stands for', column=feature.name)
 
 
-def _reader(feature: FeatureSpec) -> Callable[[Any], float]:
+def wrong_type(field: str, kind: str, *, row: int, seen: str) -> RowBreaksSchema:
+    """Return the refusal of a value by its field and its type; the value itself is never repeated."""
+    form = " of this form" if seen == "str" else ""
+    return RowBreaksSchema(
+        f'row {row}: "{field}" must be a {kind} or null, not {seen}{form}',
+        row=row,
+        field=field,
+    )
+
+
+def refusal_of(error: Exception, kinds: Mapping[str, str]) -> RowBreaksSchema:
+    """Return what a decoder's error means to the caller who sent the rows.
+
+    Parameters
+    ----------
+    error : Exception
+        Of msgspec, for one row or an array of rows.
+    kinds : mapping of str to str
+        Kind of each field; only these are named.
+    """
+    text = str(error)
+    if missing := _MISSING.search(text):
+        return lacks_field(missing[1], kinds.get(missing[1], "value"), row=int(missing[2] or 0))
+    place = _PLACE.search(text)
+    if place and place[2] in kinds:
+        seen = "another type" if "got" not in text else text.rsplit("got `", maxsplit=1)[-1].split("`", maxsplit=1)[0]
+        return wrong_type(place[2], kinds[place[2]], row=int(place[1] or 0), seen=seen)
+    if isinstance(error, msgspec.ValidationError):
+        return RowBreaksSchema("the request must be a JSON object with one value for each feature", row=0, field="")
+    return RowBreaksSchema("the request is no JSON text in UTF-8", row=0, field="")
+
+
+def lacks_field(field: str, kind: str, *, row: int) -> RowBreaksSchema:
+    """Return the refusal of a row without a field."""
+    return RowBreaksSchema(f'row {row} lacks "{field}" ({kind}); send null where it is not known', row=row, field=field)
+
+
+def value_reader(feature: FeatureSpec) -> Callable[[Any], float]:
+    """Return what turns a value of a feature that is no number into one.
+
+    It raises TypeError, ValueError or OverflowError for a value of the wrong form; it is not given null.
+    """
     if feature.kind == "category":
         return _category_reader(feature)
     read = read_boolean if feature.kind == "boolean" else read_date
