@@ -4,7 +4,8 @@ Two ways to fill a capacity of so many cases a period, both in the order of arri
 
 - `allocate_period` sees the whole period and takes the best cases;
 - `StreamAllocator` decides case by case, not knowing the rest of the period, at a cut-off that is solved again in every
-  slot (an hour of a day, a day of a month) from what is left of the capacity and what may still come.
+  slot (an hour of a day, a day of a month) from what is left of the capacity and what may still come. Within a slot it
+  stays, however the cases are cut into batches: `align/streaming.py` decides one by one by the same law.
 
 A case qualifies when its expected gain is above zero. Ties go to the earlier case, so a capacity is filled exactly.
 """
@@ -24,7 +25,11 @@ Flags = NDArray[np.bool_]
 _HOUR = MICROSECONDS_PER_DAY // 24
 _HOURS_OF_WEEK = 168
 _EPOCH_IS_THURSDAY = 72
-_SLOT = {"hour": _HOUR // 12, "day": _HOUR, "week": 6 * _HOUR, "month": MICROSECONDS_PER_DAY}
+SLOT = {"hour": _HOUR // 12, "day": _HOUR, "week": 6 * _HOUR, "month": MICROSECONDS_PER_DAY}
+"""How long a cut-off stays, by the capacity's period, in microseconds."""
+_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30.4}
+CONTROL_SALT, EXPLORATION_SALT, CANARY_SALT = 1, 2, 1_000
+"""What makes the draws of a unit independent; a release adds its own salt to the canary's."""
 PACE_SAMPLE = 20_000
 """Most recent gains a pace keeps; a share of 1 in 500 still rests on 40 of them."""
 
@@ -82,6 +87,10 @@ class Pace:
         rank = int(tokens / expected * len(self.gains))
         return max(0.0, float(self.gains[min(rank, len(self.gains) - 1)]))
 
+    def exploration_rate(self, reserve: int, per: str) -> float:
+        """Return the share of cases to draw at random, so that about `reserve` a period are drawn; may be above 1."""
+        return reserve / max(float(self.cases_per_hour.sum()) * _DAYS[per] / 7, 1.0)
+
 
 def learn_pace(moments: Moments, gains: Array, *, first: int, last: int, calendar: Calendar) -> Pace:
     """Return the pace of the cases that arrived in ``[first, last)``.
@@ -114,6 +123,10 @@ class Tokens:
     period_start: int
     used: int = 0
     explored: int = 0
+    slot_start: int | None = None
+    """Start of the slot that the last case fell in; a batch may end within it."""
+    cutoff: float = 0.0
+    """In force until that slot ends."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +175,9 @@ class StreamAllocator:
             if tokens is None or tokens.period_start != period_start:
                 tokens = Tokens(period_start)
             room = max(0, self.cases - self.reserve - (tokens.used - tokens.explored))
-            cutoff = pace.cutoff(tokens=room, first=slot_start, last=period_end)
+            cutoff = tokens.cutoff
+            if tokens.slot_start != slot_start:
+                cutoff = pace.cutoff(tokens=room, first=slot_start, last=period_end)
             window = slice(first, last)
             cutoffs[window] = cutoff
             slot_gains = gains[window]
@@ -174,7 +189,8 @@ class StreamAllocator:
             extra = self._explore(want, wanted, window, self.reserve - tokens.explored)
             acted[first + extra] = True
             explored[first + extra] = True
-            tokens = Tokens(period_start, tokens.used + len(chosen) + len(extra), tokens.explored + len(extra))
+            used = tokens.used + len(chosen) + len(extra)
+            tokens = Tokens(period_start, used, tokens.explored + len(extra), slot_start, cutoff)
         return Allotment(acted, explored, cutoffs, tokens or Tokens(0))
 
     def _explore(self, want: Flags, wanted: Wanted | None, window: slice, left: int) -> NDArray[np.int64]:
@@ -186,7 +202,7 @@ class StreamAllocator:
         """Return (first, last, slot start, period start, period end) of each stretch of cases in one slot."""
         starts = self.calendar.starts_between(int(moments[0]), int(moments[-1]) + 1)
         period = self.calendar.index_of(moments, starts)
-        slot = (moments - starts[period]) // _SLOT[self.calendar.per]
+        slot = (moments - starts[period]) // SLOT[self.calendar.per]
         edges = np.flatnonzero((np.diff(period) != 0) | (np.diff(slot) != 0)) + 1
         firsts = np.concatenate(([0], edges))
         lasts = np.concatenate((edges, [len(moments)]))
@@ -194,7 +210,7 @@ class StreamAllocator:
             (
                 int(first),
                 int(last),
-                int(starts[period[first]] + slot[first] * _SLOT[self.calendar.per]),
+                int(starts[period[first]] + slot[first] * SLOT[self.calendar.per]),
                 int(starts[period[first]]),
                 int(starts[period[first] + 1]),
             )

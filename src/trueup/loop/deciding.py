@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.allocation import Pace, StreamAllocator, Tokens, Wanted, learn_pace, uniform_of
+from trueup.align.allocation import (
+    CONTROL_SALT,
+    EXPLORATION_SALT,
+    Pace,
+    StreamAllocator,
+    Tokens,
+    Wanted,
+    learn_pace,
+    uniform_of,
+)
 from trueup.align.charter import Charter
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.loop.mapped import mapped_array
@@ -22,7 +31,6 @@ from trueup.loop.worth import DecisionWorth
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 PACE_DAYS = 28
-CONTROL_SALT, EXPLORATION_SALT, CANARY_SALT = 1, 2, 1_000
 
 
 @dataclass
@@ -67,24 +75,25 @@ class Log:
 def decide(bench: Bench, worth: DecisionWorth, *, log: Log, rows: slice, tokens: Tokens | None) -> Tokens | None:
     """Decide the cases of one turn whose scores and gains stand in the log; return where the capacity stands."""
     charter, history = bench.project.charter, bench.history
-    gains = log.gain[rows]
+    gains, units = log.gain[rows], np.asarray(history.unit_hash[rows])
+    control, acts = _control_group(charter, units, baseline=worth.history.baseline, rows=rows)
     if charter.capacity is None:
-        log.acted[rows] = gains > 0
-        log.value[rows] = worth.value(log.acted[rows], rows)
-        return None
-    moments = np.asarray(history.event_time[rows])
-    reserve = int(charter.exploration_share * charter.capacity.cases)
-    allocator = StreamAllocator(charter.calendar(), charter.capacity.cases, reserve)
-    pace = _pace(bench, log, before=rows.start, calendar_charter=charter)
-    units = np.asarray(history.unit_hash[rows])
-    wanted = _wanted(charter, units, baseline=worth.history.baseline, rows=rows, pace=pace, reserve=reserve)
-    allotment = allocator.allot(moments, gains, pace=pace, tokens=tokens, wanted=wanted)
-    log.acted[rows] = allotment.acted
-    log.value[rows] = worth.value(allotment.acted, rows)
-    if wanted is not None and charter.control_group > 0:
-        would = wanted.forced & (gains > 0) & (gains >= allotment.cutoffs) & ~allotment.acted
+        acted, cutoffs, tokens = np.where(control, acts, gains > 0), np.zeros(len(gains)), None
+    else:
+        reserve = int(charter.exploration_share * charter.capacity.cases)
+        allocator = StreamAllocator(charter.calendar(), charter.capacity.cases, reserve)
+        pace = _pace(bench, log, before=rows.start, calendar_charter=charter)
+        rate = pace.exploration_rate(reserve, charter.calendar().per)
+        wanted = Wanted(forced=control, acts=acts, drawn=uniform_of(units, EXPLORATION_SALT) < rate)
+        moments = np.asarray(history.event_time[rows])
+        allotment = allocator.allot(moments, gains, pace=pace, tokens=tokens, wanted=wanted)
+        acted, cutoffs, tokens = allotment.acted, allotment.cutoffs, allotment.tokens
+    log.acted[rows] = acted
+    log.value[rows] = worth.value(acted, rows)
+    if charter.control_group > 0:
+        would = control & (gains > 0) & (gains >= cutoffs) & ~acted
         log.weight[rows] = np.where(would, 1.0 / charter.control_group, 1.0)
-    return allotment.tokens
+    return tokens
 
 
 def _pace(bench: Bench, log: Log, *, before: int, calendar_charter: Charter) -> Pace:
@@ -101,14 +110,11 @@ def _pace(bench: Bench, log: Log, *, before: int, calendar_charter: Charter) -> 
     )
 
 
-def _wanted(
-    charter: Charter, units: NDArray[np.uint64], *, baseline: Array | None, rows: slice, pace: Pace, reserve: int
-) -> Wanted | None:
-    if charter.control_group <= 0 and not reserve:
-        return None
-    control = uniform_of(units, CONTROL_SALT) < charter.control_group
+def _control_group(
+    charter: Charter, units: NDArray[np.uint64], *, baseline: Array | None, rows: slice
+) -> tuple[Flags, Flags]:
+    """Return which cases the old rule decides, and which it would act on."""
+    if charter.control_group <= 0:
+        return np.zeros(len(units), dtype=bool), np.zeros(len(units), dtype=bool)
     acts = np.asarray(baseline[rows]) > 0 if baseline is not None else np.zeros(len(units), dtype=bool)
-    weekly = float(pace.cases_per_hour.sum())
-    days = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30.4}[charter.calendar().per]
-    rate = reserve / max(weekly * days / 7, 1.0)
-    return Wanted(forced=control, acts=acts, drawn=uniform_of(units, EXPLORATION_SALT) < rate)
+    return uniform_of(units, CONTROL_SALT) < charter.control_group, acts

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.align.allocation import Tokens, uniform_of
+from trueup.align.allocation import CANARY_SALT, Tokens, uniform_of
 from trueup.build.recipe import FittedModel
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_iso
 from trueup.lake.rehearsals import Release
-from trueup.loop.deciding import CANARY_SALT, PACE_DAYS, Log, decide
+from trueup.loop.deciding import PACE_DAYS, Log, decide
 from trueup.loop.estimating import REFERENCE_DAYS, reference_of_log, reference_of_test
 from trueup.loop.guarding import GuardWatch, watch_guards, ways_of
 from trueup.loop.retrain import Candidate, Refused, hides_outcomes, retrain, train_first
