@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from trueup.bundle.errors import BadKey, KeyExpired, KeyRevoked
 from trueup.bundle.package import BundleContents, package
@@ -104,3 +106,29 @@ def test_a_key_that_others_can_read_is_refused(brought: Path, keys: Path) -> Non
     brought.chmod(stat.S_IRUSR | stat.S_IRGRP)
     with pytest.raises(BadKey, match="chmod 600"):
         take_key(brought, keys=keys, today=TODAY)
+
+
+def test_a_last_day_under_another_name_counts(brought: Path, keys: Path) -> None:
+    take_key(brought, keys=keys, today=TODAY)
+    [kept] = trusted_keys(keys)
+    kept.with_name("again.pub").write_text(with_terms(kept, KeyTerms(date(2026, 11, 24))))
+
+    with pytest.raises(KeyExpired):
+        take_key(brought, keys=keys, today=TODAY)
+
+
+def test_a_public_key_in_the_place_of_a_private_one_is_called_that(brought: Path, keys: Path) -> None:
+    ensure_signing_key(brought)
+
+    with pytest.raises(BadKey, match=r"release\.key\.pub is a public key, and only its private half can sign"):
+        take_key(public_key_path(brought), keys=keys, today=TODAY)
+
+
+def test_a_curve_that_signs_no_bundle_is_refused_at_once(tmp_path: Path, keys: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256K1())
+    path = tmp_path / "release.key"
+    path.touch(0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+    with pytest.raises(BadKey, match="no private key that can sign"):
+        take_key(path, keys=keys, today=TODAY)

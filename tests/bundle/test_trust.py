@@ -15,7 +15,7 @@ from trueup.bundle.errors import BadKey, KeyExpired, KeyRevoked
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.package import BundleContents, BundleRef, package
 from trueup.bundle.signing import ensure_signing_key, public_key_path
-from trueup.bundle.trust import KeyTerms, fingerprint, read_terms, trusted_keys, with_terms
+from trueup.bundle.trust import KeyTerms, fingerprint, read_terms, terms_of, trusted_keys, with_terms
 
 LAST_DAY, DAY_AFTER = date(2027, 6, 30), date(2027, 7, 1)
 
@@ -59,6 +59,26 @@ def test_a_revocation_holds_although_the_same_key_is_trusted_under_another_name(
 ) -> None:
     with pytest.raises(KeyRevoked):
         verify_bundle(bundle.path, trusted_keys=[*trusted, revoked], today=LAST_DAY)
+
+
+def test_the_first_last_day_of_a_key_holds_under_every_name(
+    bundle: BundleRef, trusted: list[Path], until: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / "later.pub"
+    later.write_text(with_terms(trusted[0], KeyTerms(date(2040, 1, 1))))
+
+    assert terms_of(trusted[0], [until, later]) == KeyTerms(LAST_DAY)
+    for keys in ([*trusted, until], [until, later], [later, until]):
+        assert verify_bundle(bundle.path, trusted_keys=keys, today=LAST_DAY).digest == bundle.digest
+        with pytest.raises(KeyExpired, match="2027-06-30"):
+            verify_bundle(bundle.path, trusted_keys=keys, today=DAY_AFTER)
+
+
+def test_terms_of_another_key_are_no_terms_of_this_one(trusted: list[Path], tmp_path: Path) -> None:
+    other = public_key_path(ensure_signing_key(tmp_path / "other.pem"))
+    other.write_text(with_terms(other, KeyTerms(revoked="stolen")))
+
+    assert terms_of(trusted[0], [other]) == KeyTerms()
 
 
 def test_another_trusted_key_does_not_save_what_an_expired_one_signed(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trueup.bundle.signing import ensure_signing_key
+from trueup.bundle.signing import ensure_signing_key, sign_folder
 from trueup.cli.main import main
+from trueup.kernel.digests import canonical_json
 
 CHARTER = """
 [project]
@@ -132,6 +133,65 @@ def test_a_supplied_key_signs_and_what_it_signs_is_believed_here(
     assert "signed by release.key.pub" in capsys.readouterr().out
     assert main(["package", str(project), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bundle"]["digest"] == digest
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("terms", [["--until", "2020-12-31"], ["--revoke", "laptop stolen"]])
+def test_a_key_that_is_not_trusted_any_more_is_replaced_by_a_new_one(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, terms: list[str]
+) -> None:
+    [before] = (project / ".trueup" / "lake" / "bundles").iterdir()
+    assert main(["bundle", "trust", "bundle-signing.key", *terms, "--project", str(project)]) == 0
+    rotate = ["package", str(project), "--json", "--replaces", "bundle-signing.key"]
+    new = ["--key", str(ensure_signing_key(tmp_path / "new.key"))]
+
+    # the lapsed key itself may not sign, and without being named it is not believed
+    assert main(rotate) == 1
+    assert main(["package", str(project), *new]) == 1
+    assert main(["bundle", "verify", before.name, "--project", str(project)]) == 1
+    capsys.readouterr()
+
+    assert main([*rotate, *new]) == 0
+    made = json.loads(capsys.readouterr().out)["bundle"]["digest"]
+    assert main(["bundle", "verify", made, "--project", str(project)]) == 0
+    assert "signed by new.key.pub" in capsys.readouterr().out
+
+
+def test_a_replaced_key_vouches_for_nothing_but_what_was_packaged_here(
+    project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [before] = (project / ".trueup" / "lake" / "bundles").iterdir()
+    keys = project / ".trueup" / "keys"
+    stolen = shutil.copy(keys / "bundle-signing.key", tmp_path / "stolen.key")
+    assert main(["bundle", "trust", "bundle-signing.key", "--revoke", "stolen", "--project", str(project)]) == 0
+    manifest = json.loads((before / "manifest.json").read_bytes())
+    (before / "manifest.json").write_text(canonical_json({**manifest, "model_version": "forged"}))
+    sign_folder(before, signing_key=Path(stolen))
+    new = ["--key", str(ensure_signing_key(tmp_path / "new.key"))]
+    capsys.readouterr()
+
+    assert main(["package", str(project), "--json", "--replaces", "bundle-signing.key", *new]) == 1
+
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.files-differ"
+
+
+def test_a_key_is_looked_at_before_any_work(project: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    shutil.rmtree(project / ".trueup" / "lake")
+    assert main(["bundle", "trust", "bundle-signing.key", "--until", "2020-12-31", "--project", str(project)]) == 0
+    capsys.readouterr()
+
+    for command in (["train"], ["package"], ["package", "--key", str(tmp_path / "none.key")]):
+        assert main([command[0], str(project), *command[1:]]) in (1, 2)
+        said = capsys.readouterr().err
+        assert "was trusted until 2020-12-31" in said or "there is no signing key" in said
+    assert not (project / ".trueup" / "lake" / "tables").exists()
+
+
+def test_replacing_a_key_is_about_the_last_bundle(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["package", str(project), "--replaces", "bundle-signing.key"]) == 2
+    assert "is the key that would sign again" in capsys.readouterr().err
+    assert main(["package", str(project), "--replaces", "nobody"]) == 2
+    assert main(["package", str(project), "--replaces", "nobody", "--mlflow", "model"]) == 2
 
 
 @pytest.mark.timeout(600)

@@ -24,6 +24,8 @@ from trueup.kernel.digests import canonical_json
 
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _IGNORED = (EVIDENCE_FOLDER, SIGNATURE)
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_MOST_KEY_BYTES = 100_000
 
 
 def ensure_signing_key(path: Path) -> Path:
@@ -91,20 +93,13 @@ def verify_signature(folder: Path, *, trusted_keys: Sequence[Path], today: date 
     if not trusted_keys:
         raise BadSignature(f"{folder.name[:12]} is refused: no key is trusted here; name the public key of its maker")
     _check_spelling(path.read_bytes(), name=folder.name)
-    # one key may lie there under two names: a revocation under one holds, a later last day under one is enough
-    believed, lapsed = None, []
-    for key in trusted_keys:
-        if _verify_with(folder, key) is None:
-            try:
-                refuse_lapsed(key, today=today)
-                believed = believed or key
-            except (KeyExpired, KeyRevoked) as error:
-                lapsed.append(error)
-    lapsed.sort(key=lambda error: not isinstance(error, KeyRevoked))
-    if lapsed and (believed is None or isinstance(lapsed[0], KeyRevoked)):
-        raise type(lapsed[0])(f"{folder.name[:12]} is refused: {lapsed[0].message}", **lapsed[0].facts)
-    if believed is not None:
-        return believed
+    signers = [key for key in trusted_keys if _verify_with(folder, key) is None]
+    if signers:
+        try:
+            refuse_lapsed(signers[0], today=today, among=signers)  # one key may lie there under several names
+        except (KeyExpired, KeyRevoked) as error:
+            raise type(error)(f"{folder.name[:12]} is refused: {error.message}", **error.facts) from error
+        return signers[0]
     names = [key.name for key in trusted_keys]
     raise BadSignature(
         f"{folder.name[:12]} is refused: it is not signed by any of the {len(names)} trusted keys "
@@ -202,13 +197,13 @@ def public_pem(path: Path) -> bytes:
         key = load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
         raise _no_key(path) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in _CURVES:
         raise _no_key(path)
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def check_private_key(path: Path) -> None:
-    """Raise where there is no file, or other accounts can read it.
+    """Raise where there is no file, it is a public key, or other accounts can read it.
 
     Raises
     ------
@@ -217,6 +212,11 @@ def check_private_key(path: Path) -> None:
     """
     if not path.is_file():
         raise BadKey(f"there is no signing key at {path}", path=str(path))
+    if b"PUBLIC KEY-----" in path.read_bytes()[:_MOST_KEY_BYTES]:
+        raise BadKey(
+            f"{path} is a public key, and only its private half can sign; name that, the file without .pub",
+            path=str(path),
+        )
     if path.stat().st_mode & 0o077:
         raise BadKey(f"the signing key {path} can be read by other accounts; run: chmod 600 {path}", path=str(path))
 

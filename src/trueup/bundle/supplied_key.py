@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from trueup.bundle.errors import KeyExpired
 from trueup.bundle.signing import check_private_key, public_key_path, public_pem
-from trueup.bundle.trust import TRUSTED_FOLDER, fingerprint, refuse_lapsed, terms_above, trusted_keys
+from trueup.bundle.trust import TRUSTED_FOLDER, files_of, fingerprint, refuse_lapsed, terms_above, trusted_keys
 
 
 def take_key(private_key: Path, *, keys: Path, today: date | None) -> Path:
@@ -41,27 +40,12 @@ def take_key(private_key: Path, *, keys: Path, today: date | None) -> Path:
     made = folder / f".{private_key.name}.partial"
     made.write_bytes(terms.encode() + pem)
     try:
-        own = fingerprint(made)
-        if not _is_trusted(own, keys, today):
+        kept = files_of(fingerprint(made), trusted_keys(keys))
+        if kept:
+            refuse_lapsed(kept[0], today=today, among=kept)
+        else:
             name = f"{private_key.name}.pub"
-            made.rename(folder / (f"{own[:8]}-{name}" if (folder / name).exists() else name))
+            made.rename(folder / (f"{fingerprint(made)[:8]}-{name}" if (folder / name).exists() else name))
     finally:
         made.unlink(missing_ok=True)
     return private_key
-
-
-def _is_trusted(own: str, keys: Path, today: date | None) -> bool:
-    """Return whether a key is among the trusted ones; a revocation anywhere holds, one last day to come is enough."""
-    lapsed: KeyExpired | None = None
-    believed = False
-    for key in trusted_keys(keys):
-        if fingerprint(key) != own:
-            continue
-        try:
-            refuse_lapsed(key, today=today)
-            believed = True
-        except KeyExpired as error:
-            lapsed = error
-    if lapsed is not None and not believed:
-        raise lapsed
-    return believed

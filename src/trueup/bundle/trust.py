@@ -1,13 +1,14 @@
 """Until when is a key trusted? Terms stand as text above the key in its ``.pub`` file, where PEM allows them.
 
 ``Trueup-Until: 2027-06-30`` is the last day, in UTC, on which the key signs and is believed; ``Trueup-Revoked:`` with a
-reason ends it at once. A key with terms is refused where nobody says which day it is.
+reason ends it at once. A key with terms is refused where nobody says which day it is. Terms belong to the key: where it
+lies there under several names, the strictest of what they say holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -75,8 +76,38 @@ def _strange(public_key: Path, what: str) -> BadKey:
     )
 
 
-def refuse_lapsed(public_key: Path, *, today: date | None) -> None:
-    """Raise where a key is not trusted today.
+def strictest(terms: Iterable[KeyTerms]) -> KeyTerms:
+    """Return the terms of a key that several files hold: a revocation anywhere, the first of the last days.
+
+    Examples
+    --------
+    >>> strictest([KeyTerms(), KeyTerms(date(2027, 6, 30)), KeyTerms(date(2026, 1, 1))])
+    KeyTerms(until=datetime.date(2026, 1, 1), revoked=None)
+    """
+    every = tuple(terms)
+    days = [one.until for one in every if one.until is not None]
+    reasons = [one.revoked for one in every if one.revoked is not None]
+    return KeyTerms(min(days, default=None), max(reasons, key=len, default=None))
+
+
+def files_of(key: str, among: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the ``.pub`` files that hold the key with a fingerprint."""
+    return tuple(path for path in among if fingerprint(path) == key)
+
+
+def terms_of(public_key: Path, among: Sequence[Path]) -> KeyTerms:
+    """Return the terms of a key by its own file and by those of the others that hold the same key.
+
+    Raises
+    ------
+    BadKey
+        One of them is no public key, or its terms cannot be read.
+    """
+    return strictest(map(read_terms, (public_key, *files_of(fingerprint(public_key), among))))
+
+
+def refuse_lapsed(public_key: Path, *, today: date | None, among: Sequence[Path] = ()) -> None:
+    """Raise where a key is not trusted today, by its file or one in `among` that holds the same key.
 
     Raises
     ------
@@ -85,27 +116,28 @@ def refuse_lapsed(public_key: Path, *, today: date | None) -> None:
     KeyExpired
         Its last day is over, or it has one and `today` is None.
     """
-    terms = read_terms(public_key)
+    terms = terms_of(public_key, among) if among else read_terms(public_key)
+    name = public_key.name
     if terms.revoked is not None:
         raise KeyRevoked(
-            f"the key {public_key.name} was revoked{f' ({terms.revoked})' if terms.revoked else ''}; have the bundle "
-            "packaged again with a key that is trusted",
-            key=public_key.name,
+            f"the key {name} was revoked{f' ({terms.revoked})' if terms.revoked else ''}; nothing it signed is "
+            "believed: have the bundle packaged again with a key that is trusted (trueup package --replaces KEY)",
+            key=name,
             reason=terms.revoked,
         )
     if terms.until is None:
         return
     if today is None:
         raise KeyExpired(
-            f"the key {public_key.name} is trusted until {terms.until}, and the caller does not say which day it is",
-            key=public_key.name,
+            f"the key {name} is trusted until {terms.until}, and the caller does not say which day it is",
+            key=name,
             until=str(terms.until),
         )
     if today > terms.until:
         raise KeyExpired(
-            f"the key {public_key.name} was trusted until {terms.until}, and today is {today}; sign with a newer "
-            f"key, or extend it: trueup bundle trust {public_key.name} --until DATE",
-            key=public_key.name,
+            f"the key {name} was trusted until {terms.until}, and today is {today}; sign with a newer key (trueup "
+            f"package --replaces {name}), or extend it: trueup bundle trust {name} --until DATE",
+            key=name,
             until=str(terms.until),
             today=str(today),
         )
@@ -143,6 +175,27 @@ def trusted_keys(folder: Path, *, more: Sequence[Path] = ()) -> tuple[Path, ...]
     """
     own = folder / f"{SIGNING_KEY}.pub"
     return (*([own] if own.is_file() else []), *sorted((folder / TRUSTED_FOLDER).glob("*.pub")), *more)
+
+
+def find_key(named: str, *, keys: Path) -> Path:
+    """Return a public key by the name it has in a folder of keys, with or without ``.pub``, else by its path.
+
+    Raises
+    ------
+    BadKey
+        There is none; the message names those that are trusted.
+    """
+    kept = trusted_keys(keys)
+    for path in kept:
+        if named in {path.name, path.stem} or Path(named).resolve() == path.resolve():
+            return path
+    if not Path(named).is_file():
+        raise BadKey(
+            f'there is no public key "{named}"; give the path of a .pub file, or one of '
+            f"{', '.join(path.name for path in kept) or 'the trusted keys (none yet)'}",
+            path=named,
+        )
+    return Path(named)
 
 
 def fingerprint(public_key: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.cli.console import Console
 from trueup.cli.packaging_words import describe_packaged
-from trueup.cli.workspace import open_workspace, project_folder
+from trueup.cli.workspace import open_shipping, project_folder
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
@@ -46,7 +46,7 @@ def adopt(arguments: argparse.Namespace, console: Console) -> AdoptedModel:
 
     folder = project_folder(arguments.project)
     project = _project(folder, named=arguments.project != ".")
-    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
+    workspace = open_shipping(folder, key=arguments.key, advisories=arguments.vulnerabilities)
     if project is None:
         console.note(f"no project in {folder}: the model's own input example is what it is proved on")
     else:

@@ -73,6 +73,11 @@ def build_parser() -> Parser:
     package.add_argument(
         "--mlflow", metavar="PATH", help="take this model that MLflow logged (folder with MLmodel) instead"
     )
+    package.add_argument(
+        "--replaces",
+        metavar="KEY",
+        help="take the last bundle although this public key, which signed it, is not trusted any more, and sign anew",
+    )
     _add_shipping(package)
     _add_rehearse(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from trueup.cli.adopting import adopt
 from trueup.cli.console import Console
-from trueup.cli.exits import OK
+from trueup.cli.exits import OK, WrongUsage
 from trueup.cli.packaging_words import describe_packaged
-from trueup.cli.workspace import Workspace, open_workspace, project_folder
+from trueup.cli.workspace import Workspace, open_shipping, project_folder
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
@@ -21,19 +21,29 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.align.project_file import read_project
 
     if arguments.mlflow is not None:
+        if arguments.replaces:
+            raise WrongUsage(
+                "--replaces is about the bundle that was packaged last, and --mlflow packages another model"
+            )
         made = adopt(arguments, console)
         console.result(made.as_json(), made.lines())
         return OK
     folder = project_folder(arguments.project)
     project = read_project(folder)
-    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
-    packaged = package_project(project, workspace, console)
+    workspace = open_shipping(folder, key=arguments.key, advisories=arguments.vulnerabilities)
+    packaged = package_project(project, workspace, console, replaces=arguments.replaces)
     console.result(packaged.as_json(), describe_packaged(packaged))
     return OK
 
 
-def package_project(project: Project, workspace: Workspace, console: Console) -> Packaged:
-    """Package the model that was trained last; train first when there is none."""
+def package_project(
+    project: Project, workspace: Workspace, console: Console, *, replaces: str | None = None
+) -> Packaged:
+    """Package the model that was trained last; train first when there is none.
+
+    With `replaces` it is the one that this old key signed, for a bundle of a new key.
+    """
+    from trueup.bundle.trust import find_key
     from trueup.cli.ingest_command import ensure_ingested
     from trueup.cli.train_command import train_project
     from trueup.loop.packaging import evidence_of, last_bundle, package_again
@@ -42,6 +52,7 @@ def package_project(project: Project, workspace: Workspace, console: Console) ->
     if last is None:
         ensure_ingested(project, workspace, console)
         return evidence_of(train_project(project, workspace, console).bundle)
-    packaged = package_again(project, workspace.for_loop(), last, progress=console.progress)
+    old = find_key(replaces, keys=workspace.keys) if replaces else None
+    packaged = package_again(project, workspace.for_loop(), last, progress=console.progress, replaces=old)
     console.end_progress()
     return packaged

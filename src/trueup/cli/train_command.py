@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.cli.console import Console
 from trueup.cli.exits import OK
-from trueup.cli.workspace import Workspace, open_workspace, project_folder
+from trueup.cli.workspace import Workspace, open_shipping, project_folder
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     folder = project_folder(arguments.project)
     project = read_project(folder)
-    workspace = open_workspace(folder, key=arguments.key, advisories=arguments.vulnerabilities)
+    workspace = open_shipping(folder, key=arguments.key, advisories=arguments.vulnerabilities)
     ensure_ingested(project, workspace, console)
     if arguments.guided:
         project = replace(project, train=replace(project.train, pipeline=None))

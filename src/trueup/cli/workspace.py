@@ -96,6 +96,21 @@ def open_workspace(project: Path, *, key: str | None = None, advisories: str | N
     return workspace
 
 
+def open_shipping(project: Path, *, key: str | None, advisories: str | None) -> Workspace:
+    """Return `open_workspace` where something is to be signed, once the key was seen to be one that may sign.
+
+    Raises
+    ------
+    BadKey, KeyExpired, KeyRevoked
+        It cannot sign, or may not any more; nothing else was done.
+    """
+    from trueup.loop.packaging import signing_key_of
+
+    workspace = open_workspace(project, key=key, advisories=advisories)
+    signing_key_of(workspace.for_loop())
+    return workspace
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that it appears complete or not at all.
 

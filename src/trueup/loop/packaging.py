@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,13 +15,19 @@ from trueup.bundle.latency import LatencyTable, read_latencies
 from trueup.bundle.package import BundleContents, BundleRef, code_files, package
 from trueup.bundle.parity import ParityCertificate, read_certificates
 from trueup.bundle.publishing import replace_file
-from trueup.bundle.signing import ensure_signing_key
+from trueup.bundle.signing import check_private_key, ensure_signing_key, public_key_path, public_pem
 from trueup.bundle.supplied_key import take_key
-from trueup.bundle.trust import SIGNING_KEY, trusted_keys
+from trueup.bundle.trust import SIGNING_KEY, KeyTerms, fingerprint, refuse_lapsed, trusted_keys, with_terms
 from trueup.bundle.unpacking import contents_of
 from trueup.bundle.vulnerabilities import check_vulnerabilities, refuse_vulnerable
 from trueup.kernel.errors import TrueupError
 from trueup.loop.prepare import Progress, Workspace, open_tables, table_name
+
+
+class KeyReplacesItself(TrueupError):
+    """The key that would sign is the one to be replaced."""
+
+    code = "loop.key-replaces-itself"
 
 
 @dataclass(frozen=True)
@@ -57,10 +64,20 @@ def remember_bundle(workspace: Workspace, bundle: BundleRef) -> None:
 
 
 def signing_key_of(workspace: Workspace) -> Path:
-    """Return the private key that signs: the supplied one, else the workspace's own, made on first use."""
-    if workspace.supplied_key is None:
-        return ensure_signing_key(workspace.keys / SIGNING_KEY)
-    return take_key(workspace.supplied_key, keys=workspace.keys, today=workspace.today)
+    """Return the private key that signs: the supplied one, else the workspace's own, made on first use.
+
+    Raises
+    ------
+    BadKey, KeyExpired, KeyRevoked
+        It cannot sign, or may not any more.
+    """
+    if workspace.supplied_key is not None:
+        return take_key(workspace.supplied_key, keys=workspace.keys, today=workspace.today)
+    own = ensure_signing_key(workspace.keys / SIGNING_KEY)
+    check_private_key(own)
+    public_pem(own)
+    refuse_lapsed(public_key_path(own), today=workspace.today, among=trusted_keys(workspace.keys))
+    return own
 
 
 def check_early(project: Project | None, workspace: Workspace) -> None:
@@ -69,12 +86,11 @@ def check_early(project: Project | None, workspace: Workspace) -> None:
     Raises
     ------
     BadKey, KeyExpired, KeyRevoked
-        The supplied key may not sign.
+        The key may not sign.
     VulnerableVersions, BadAdvisories
         Trueup itself needs versions that the project does not let ship, or the database is none.
     """
-    if workspace.supplied_key is not None:
-        signing_key_of(workspace)
+    signing_key_of(workspace)
     spec = _spec(project)
     refuse_vulnerable(
         check_vulnerabilities(lock_environment(), spec=spec, database=workspace.advisories, today=workspace.today)
@@ -115,7 +131,9 @@ def publish(contents: BundleContents, workspace: Workspace, *, project: Project 
     return bundle
 
 
-def package_again(project: Project, workspace: Workspace, bundle: Path, *, progress: Progress) -> Packaged:
+def package_again(
+    project: Project, workspace: Workspace, bundle: Path, *, progress: Progress, replaces: Path | None = None
+) -> Packaged:
     """Package the model of a bundle again, with this version's compilers and in this environment.
 
     Parameters
@@ -124,19 +142,48 @@ def package_again(project: Project, workspace: Workspace, bundle: Path, *, progr
         What the bundle is compared with, to say whether the model is stale.
     workspace : Workspace
     bundle : Path
-        Signed by a key that this workspace trusts.
+        From `last_bundle`: named by the digest that this workspace noted when it packaged it. Signed by a key that it
+        trusts, or by `replaces`.
     progress : callable
+    replaces : Path, optional
+        Public key whose signature counts once more, and alone, although its last day is over or it was revoked.
 
     Raises
     ------
     BundleRefused
         When it is not what its manifest and signature say.
+    KeyReplacesItself
+        `replaces` is the key that would sign.
+
+    Notes
+    -----
+    With `replaces` the signature is not what the content is believed for: whoever has a stolen key can sign anything.
+    It is the digest that was noted here when the bundle was made, which covers every byte of it.
     """
     progress(0, 1, "packaging and proving")
     check_early(project, workspace)
-    contents = contents_of(bundle, trusted_keys=trusted_keys(workspace.keys), today=workspace.today)
+    if replaces is None:
+        contents = contents_of(bundle, trusted_keys=trusted_keys(workspace.keys), today=workspace.today)
+    else:
+        contents = _contents_of_replaced(bundle, workspace, replaces)
     made = publish(contents, workspace, project=project)
     return evidence_of(made, stale=tuple(_changed(project, workspace, contents)))
+
+
+def _contents_of_replaced(bundle: Path, workspace: Workspace, replaces: Path) -> BundleContents:
+    """Return what a bundle of this workspace was made of, by one key whose terms are set aside."""
+    with tempfile.TemporaryDirectory(prefix="trueup-key-") as folder:
+        signing = Path(folder) / "signing.pub"
+        signing.write_bytes(public_pem(signing_key_of(workspace)))
+        if fingerprint(signing) == fingerprint(replaces):
+            raise KeyReplacesItself(
+                f"{replaces.name} is the key that would sign again; name a new one with --key, or move the old private "
+                f"key out of {workspace.keys}, so that a new one is made",
+                key=replaces.name,
+            )
+        bare = Path(folder) / replaces.name
+        bare.write_text(with_terms(replaces, KeyTerms()))
+        return contents_of(bundle, trusted_keys=[bare], today=workspace.today)
 
 
 def _changed(project: Project, workspace: Workspace, contents: BundleContents) -> Iterator[str]:

@@ -52,14 +52,49 @@ def test_a_day_that_is_over_is_told(project: Path, other: Path, capsys: pytest.C
     assert (partner["name"], partner["state"]) == ("partner.key.pub", "expired on 2001-01-01")
 
 
-def test_a_revocation_stays_when_the_day_is_changed(
-    project: Path, other: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("again", [[], ["--until", "2999-12-31"]])
+def test_a_revoked_key_is_not_trusted_again_under_any_name(
+    project: Path, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], again: list[str]
 ) -> None:
     listed(capsys, str(other), "--revoke", "lost", "--project", str(project))
+    copied = str(shutil.copy(other, tmp_path / "new-name.pub"))
 
-    _, partner = listed(capsys, "partner.key", "--until", "2999-12-31", "--project", str(project))
+    for named in ("partner.key", copied):
+        assert main(["bundle", "trust", named, *again, "--project", str(project)]) == 1
+        assert "was revoked (lost), and that is for good" in capsys.readouterr().err
 
-    assert partner["state"] == "revoked: lost"
+    _, partner = listed(capsys, "--project", str(project))
+    assert (partner["until"], partner["state"]) == (None, "revoked: lost")
+
+
+def test_a_last_day_is_of_the_key_whatever_its_name(
+    project: Path, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(capsys, str(other), "--until", "2999-12-31", "--project", str(project))
+    copied = str(shutil.copy(other, tmp_path / "new-name.pub"))
+
+    [_, partner] = listed(capsys, copied, "--until", "2001-01-01", "--project", str(project))
+
+    assert (partner["name"], partner["state"]) == ("partner.key.pub", "expired on 2001-01-01")
+
+
+def test_the_list_says_of_a_revoked_key_that_it_is_under_every_name(
+    project: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(capsys, str(other), "--project", str(project))
+    trusted = project / ".trueup" / "keys" / "trusted"
+    shutil.copy(trusted / "partner.key.pub", trusted / "again.pub")
+    (trusted / "again.pub").write_text("Trueup-Revoked: lost\n" + (trusted / "again.pub").read_text())
+
+    states = {key["name"]: key["state"] for key in listed(capsys, "--project", str(project))}
+
+    assert states["partner.key.pub"] == states["again.pub"] == "revoked: lost"
+
+
+def test_a_revocation_has_a_reason(project: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for reason in ("", "  "):
+        assert main(["bundle", "trust", str(other), "--revoke", reason, "--project", str(project)]) == 2
+    assert "say why the key is revoked" in capsys.readouterr().err
 
 
 def test_a_key_does_not_replace_another_of_the_same_name(

@@ -14,7 +14,7 @@ from trueup.bundle.finding import as_folder, find_bundle
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.manifest import Manifest
 from trueup.bundle.signing import verify_signature
-from trueup.bundle.trust import fingerprint, read_terms, trusted_keys
+from trueup.bundle.trust import fingerprint, terms_of, trusted_keys
 from trueup.cli.workspace import Workspace, project_folder
 
 
@@ -95,5 +95,5 @@ def _packaged_last(places: Places) -> Path:
 def signer_of(bundle: Verified, places: Places) -> Signer:
     """Return the trusted key that signed a bundle."""
     key = verify_signature(bundle.folder, trusted_keys=places.trusted, today=places.today)
-    until = read_terms(key).until
+    until = terms_of(key, places.trusted).until
     return Signer(key.name, fingerprint(key), until.isoformat() if until else None)

@@ -7,8 +7,17 @@ import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
 
-from trueup.bundle.errors import BadKey
-from trueup.bundle.trust import SIGNING_KEY, TRUSTED_FOLDER, KeyTerms, fingerprint, read_terms, with_terms
+from trueup.bundle.errors import KeyRevoked
+from trueup.bundle.trust import (
+    TRUSTED_FOLDER,
+    KeyTerms,
+    files_of,
+    find_key,
+    fingerprint,
+    terms_of,
+    trusted_keys,
+    with_terms,
+)
 from trueup.cli.bundles.places import Places, places_of
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, FolderTaken, WrongUsage
@@ -20,10 +29,12 @@ def trust(arguments: argparse.Namespace, console: Console) -> int:
     places = places_of(arguments)
     if arguments.public_key is None and (arguments.until or arguments.revoke is not None):
         raise WrongUsage("name the key that --until or --revoke is about: its file, or its name among the trusted")
+    if arguments.revoke is not None and not arguments.revoke.strip():
+        raise WrongUsage('say why the key is revoked: --revoke "laptop stolen"; whoever is refused will read it')
     if arguments.public_key is not None:
         _keep(arguments, places)
         places = places_of(arguments)
-    keys = [_facts(path, today=places.today) for path in places.trusted]
+    keys = [_facts(path, places) for path in places.trusted]
     lines = [f"{key['name']:<30}{str(key['fingerprint'])[:16]}  {key['state']}" for key in keys]
     console.result(
         {"keys": keys}, lines or ["No key is trusted here yet: trueup train makes one, or name a .pub file."]
@@ -32,42 +43,40 @@ def trust(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _keep(arguments: argparse.Namespace, places: Places) -> None:
-    source, target = _meant(arguments.public_key, places)
-    if target != source and target.exists() and fingerprint(target) != fingerprint(source):
+    """Trust a key, or change its terms, in every file that holds it."""
+    source = find_key(arguments.public_key, keys=places.keys)
+    kept = files_of(fingerprint(source), trusted_keys(places.keys))
+    known = terms_of(source, kept)
+    if known.revoked is not None and arguments.revoke is None:
+        raise KeyRevoked(
+            f"{source.name} was revoked ({known.revoked}), and that is for good: have its owner make a new key. If "
+            f"it was a mistake, remove the line Trueup-Revoked from {', '.join(map(str, kept or [source]))}",
+            key=source.name,
+            reason=known.revoked,
+        )
+    until = _day(arguments.until) if arguments.until else known.until
+    text = with_terms(source, KeyTerms(until, known.revoked if arguments.revoke is None else arguments.revoke))
+    targets = kept or (_new_file(source, places),)
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, text)
+
+
+def _new_file(source: Path, places: Places) -> Path:
+    target = places.keys / TRUSTED_FOLDER / f"{source.name.removesuffix('.pub')}.pub"
+    if target.exists():
         raise FolderTaken(
             f"another key is trusted under the name {target.name} already; give the file another name",
             path=str(target),
         )
-    known = read_terms(source if not target.exists() else target)
-    until = _day(arguments.until) if arguments.until else known.until
-    revoked = arguments.revoke if arguments.revoke is not None else known.revoked
-    text = with_terms(source, KeyTerms(until, revoked))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, text)
+    return target
 
 
-def _meant(named: str, places: Places) -> tuple[Path, Path]:
-    """Return the file to read a key from, and the one to keep it in."""
-    own = places.keys / f"{SIGNING_KEY}.pub"
-    kept = [own, *sorted((places.keys / TRUSTED_FOLDER).glob("*.pub"))]
-    for path in kept:
-        if path.is_file() and (named in {path.name, path.stem} or Path(named).resolve() == path.resolve()):
-            return path, path
-    source = Path(named)
-    if not source.is_file():
-        raise BadKey(
-            f'there is no public key "{named}"; give the path of a .pub file, or one of '
-            f"{', '.join(path.name for path in kept if path.is_file()) or 'the trusted keys (none yet)'}",
-            path=named,
-        )
-    return source, places.keys / TRUSTED_FOLDER / f"{source.name.removesuffix('.pub')}.pub"
-
-
-def _facts(path: Path, *, today: dt.date) -> dict[str, object]:
-    terms = read_terms(path)
+def _facts(path: Path, places: Places) -> dict[str, object]:
+    terms = terms_of(path, places.trusted)
     state = "trusted"
     if terms.until:
-        state = f"expired on {terms.until}" if today > terms.until else f"trusted until {terms.until}"
+        state = f"expired on {terms.until}" if places.today > terms.until else f"trusted until {terms.until}"
     if terms.revoked is not None:
         state = f"revoked: {terms.revoked}"
     return {"name": path.name, "path": str(path), "fingerprint": fingerprint(path), "state": state, **asdict(terms)}
