@@ -1,0 +1,215 @@
+"""Does a server do what is desired? It looks again and again, opens what is new beside what answers, then flips.
+
+What is desired is adopted in one step once everything it needs is open, so no request sees half of it. What cannot be
+carried out leaves what answers as it is, and is told in the server's status; only callers, pauses and lowered
+capacities count at once. When the lake is gone the server goes on with what it has, and catches up when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+
+from trueup.kernel.errors import TrueupError
+from trueup.lake.desired_state import BundleRole, BundleStatus, DesiredState, desired_key, parse_desired
+from trueup.lake.errors import KeyMissing, LakeError
+from trueup.lake.store import Store
+from trueup.serve.opening import OpenedBundle, Opening
+from trueup.serve.spooling import Spool
+
+KEPT_WARM = 4
+"""Bundles that stay open after they ceased to answer, so that going back to them takes no time."""
+Adopt = Callable[[DesiredState, Mapping[str, OpenedBundle]], None]
+"""Told what to do now, with every bundle of it opened; returns at once."""
+
+
+class NothingToServe(TrueupError):
+    """A server has no bundle that could answer for a project."""
+
+    code = "serve.nothing-to-serve"
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    reason: str
+    lasting: bool
+    """Whether trying again cannot help: the bundle itself is not what it should be."""
+
+
+class Keeper:
+    """Carries out the desired state of one project in one process.
+
+    Parameters
+    ----------
+    project : str
+    store : Store
+        The lake.
+    spool : Spool
+    opening : Opening
+    today : callable
+        Returns the day in UTC, for keys that are trusted until a day.
+    adopt : callable
+        Makes the server answer as desired.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        *,
+        store: Store,
+        spool: Spool,
+        opening: Opening,
+        today: Callable[[], date],
+        adopt: Adopt,
+    ) -> None:
+        self.project = project
+        self.problem: str | None = None
+        self._store, self._spool, self._opening = store, spool, opening
+        self._today, self._adopt = today, adopt
+        self._opened: dict[str, OpenedBundle] = {}
+        self._refused: dict[str, _Refusal] = {}
+        self._seen = ""
+        self._wanted: DesiredState | None = None
+        self._adopted: DesiredState | None = None
+
+    @property
+    def version(self) -> int:
+        """Return the version of the desired state that is carried out; 0 before the first."""
+        return self._adopted.version if self._adopted else 0
+
+    @property
+    def statuses(self) -> tuple[BundleStatus, ...]:
+        """Return how each desired bundle stands here."""
+        wanted = self._wanted.bundles if self._wanted else ()
+        return tuple(self._status_of(role) for role in wanted)
+
+    async def start(self) -> None:
+        """Carry out what is desired, for the first time; from the local copy where the lake is gone.
+
+        Raises
+        ------
+        NothingToServe
+            Nothing that is desired, now or last, can answer here.
+        """
+        await self.look()
+        if self._adopted is None:
+            recalled = self._spool.recall(self.project)
+            if recalled is not None:
+                self._wanted = recalled
+                why = self.problem
+                await self._carry_out()
+                self.problem = why or self.problem
+        if self._adopted is None:
+            raise NothingToServe(f"{self.project} cannot be served: {self.problem}", project=self.project)
+
+    async def look(self) -> bool:
+        """Look once at what is desired and carry out what changed; return whether something did."""
+        try:
+            found = await asyncio.to_thread(self._store.get_versioned, desired_key(self.project))
+            if found.version != self._seen:
+                self._wanted = parse_desired(found.content)
+                self._seen = found.version
+        except KeyMissing:
+            self.problem = "nothing is published for it: its desired state is not in the lake"
+            return False
+        except LakeError as error:
+            self.problem = error.message
+            return False
+        changed = self._wanted is not self._adopted
+        if changed or self._can_try_again():
+            await self._carry_out()
+        elif not self._refused:
+            self.problem = None
+        return changed
+
+    def close(self) -> None:
+        """Let go of every bundle."""
+        for opened in self._opened.values():
+            opened.close()
+        self._opened.clear()
+
+    # --- carrying out
+
+    async def _carry_out(self) -> None:
+        wanted = self._wanted
+        if wanted is None:
+            return
+        self._adopt_what_counts_at_once(wanted)
+        for role in wanted.bundles:
+            await self._open(role.digest)
+        answering = tuple(role for role in wanted.bundles if role.digest in self._opened)
+        problems = [self._refused[role.digest].reason for role in wanted.bundles if role.digest in self._refused]
+        self.problem = problems[0] if problems else None
+        if wanted.champion.digest not in self._opened:
+            return
+        effective = msgspec.structs.replace(wanted, bundles=answering)
+        try:
+            self._adopt(effective, {role.digest: self._opened[role.digest] for role in answering})
+        except TrueupError as error:
+            self.problem = error.message
+            return
+        self._adopted = wanted
+        self._remember(wanted)
+        self._let_go(wanted)
+
+    def _adopt_what_counts_at_once(self, wanted: DesiredState) -> None:
+        """Callers, a pause and a lowered capacity wait for no bundle."""
+        present = self._adopted
+        if present is None:
+            return
+        now = msgspec.structs.replace(
+            present,
+            tokens=wanted.tokens,
+            paused=wanted.paused,
+            capacity=wanted.capacity,
+            bundles=tuple(role for role in present.bundles if role.digest in self._opened),
+        )
+        self._adopt(now, {role.digest: self._opened[role.digest] for role in now.bundles})
+
+    async def _open(self, digest: str) -> None:
+        if digest in self._opened:
+            self._opened[digest] = self._opened.pop(digest)  # most recently wanted last
+            return
+        try:
+            self._opened[digest] = await asyncio.to_thread(self._fetch_and_open, digest)
+        except (TrueupError, OSError) as error:
+            message = error.message if isinstance(error, TrueupError) else f"{error.strerror or error}"
+            transient = isinstance(error, LakeError | OSError)
+            self._refused[digest] = _Refusal(message, lasting=not transient)
+        else:
+            self._refused.pop(digest, None)
+
+    def _fetch_and_open(self, digest: str) -> OpenedBundle:
+        folder = self._spool.fetch_bundle(self._store, digest)
+        return self._opening.open(folder, digest=digest, today=self._today())
+
+    def _can_try_again(self) -> bool:
+        wanted = {role.digest for role in self._wanted.bundles} if self._wanted else set()
+        return any(not refusal.lasting for digest, refusal in self._refused.items() if digest in wanted)
+
+    def _remember(self, state: DesiredState) -> None:
+        try:
+            self._spool.remember(state)
+        except (TrueupError, OSError):
+            self.problem = "what is desired could not be kept beside the server; with the lake gone it could not start"
+
+    def _let_go(self, wanted: DesiredState) -> None:
+        needed = {role.digest for role in wanted.bundles}
+        for digest in list(self._refused):
+            if digest not in needed:
+                del self._refused[digest]
+        spare = [digest for digest in self._opened if digest not in needed]
+        for digest in spare[: max(0, len(spare) - KEPT_WARM)]:
+            self._opened.pop(digest).close()
+
+    def _status_of(self, role: BundleRole) -> BundleStatus:
+        if role.digest in self._opened:
+            return BundleStatus(role.digest, role.role, "ready")
+        refusal = self._refused.get(role.digest)
+        if refusal is None:
+            return BundleStatus(role.digest, role.role, "loading")
+        return BundleStatus(role.digest, role.role, "refused", refusal.reason)

@@ -1,0 +1,85 @@
+"""What does a server keep beside it, to start again when the lake is gone? Bundles, and what was desired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trueup.bundle.errors import BundleNotFound
+from trueup.bundle.publishing import partial_folder, publish_folder, replace_file, write_file
+from trueup.lake.desired_state import DesiredState, desired_content, parse_desired
+from trueup.lake.store import Store
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A local folder of one server installation."""
+
+    folder: Path
+
+    @property
+    def bundles(self) -> Path:
+        """Copies of bundles, by digest."""
+        return self.folder / "bundles"
+
+    @property
+    def environments(self) -> Path:
+        """Environments made for bundles that need another one."""
+        return self.folder / "environments"
+
+    def hot(self, project: str) -> Path:
+        """Return where the segments of a project's log are written."""
+        return self.folder / project / "hot"
+
+    def counters(self, project: str) -> Path:
+        """Return where the capacity that is used is counted."""
+        return self.folder / project / "capacity"
+
+    def fetch_bundle(self, store: Store, digest: str) -> Path:
+        """Return the local copy of a bundle, brought from the lake where it is not there yet.
+
+        Raises
+        ------
+        BundleNotFound
+            The lake does not hold it.
+        LakeError
+            The lake cannot be read.
+        CannotWrite
+            The local disk is full or cannot be written.
+        """
+        final = self.bundles / digest
+        if final.is_dir():
+            return final
+        prefix = f"bundles/{digest}"
+        entries = [entry.key for entry in store.list(prefix)]
+        if not entries:
+            raise BundleNotFound(f"bundle {digest[:12]} is not in the lake at {store.url}", digest=digest)
+        with partial_folder(self.bundles) as made:
+            for key in entries:
+                write_file(made, key.removeprefix(f"{prefix}/"), store.get(key))
+            publish_folder(made, final)
+        return final
+
+    def remember(self, state: DesiredState) -> None:
+        """Keep what was desired last."""
+        path = self._desired(state.project)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, desired_content(state))
+
+    def recall(self, project: str) -> DesiredState | None:
+        """Return what was desired last; None where nothing was.
+
+        Raises
+        ------
+        BadDesiredState
+            When the copy was damaged.
+        """
+        path = self._desired(project)
+        return parse_desired(path.read_bytes()) if path.is_file() else None
+
+    def projects(self) -> tuple[str, ...]:
+        """Return the projects that were served from here."""
+        return tuple(sorted(path.parent.name for path in self.folder.glob("*/desired.json")))
+
+    def _desired(self, project: str) -> Path:
+        return self.folder / project / "desired.json"

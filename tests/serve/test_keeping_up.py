@@ -1,0 +1,182 @@
+"""A server does what is desired: at once where it can, not at all where it must not, and goes on without the lake."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.serve.conftest import ServedLake
+
+from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key
+from trueup.serve.keeping_up import Keeper, NothingToServe
+from trueup.serve.opening import OpenedBundle, Opening
+from trueup.serve.spooling import Spool
+
+REQUEST = b'{"amount": 0.5, "age": 40}'
+
+
+@dataclass
+class Adopted:
+    """What a server would answer with."""
+
+    states: list[DesiredState] = field(default_factory=list)
+    opened: Mapping[str, OpenedBundle] = field(default_factory=dict)
+
+    def __call__(self, state: DesiredState, opened: Mapping[str, OpenedBundle]) -> None:
+        self.states.append(state)
+        self.opened = opened
+
+    @property
+    def champion(self) -> OpenedBundle:
+        return self.opened[self.states[-1].champion.digest]
+
+
+def keeper_of(lake: ServedLake, spool: Path, adopted: Adopted) -> Keeper:
+    return Keeper(
+        lake.project,
+        store=lake.store,
+        spool=Spool(spool),
+        opening=Opening(lake.trusted, spool / "environments"),
+        today=lambda: dt.date(2026, 11, 27),
+        adopt=adopted,
+    )
+
+
+def change(lake: ServedLake, **parts: Any) -> None:
+    def changed(state: DesiredState | None) -> DesiredState:
+        assert state is not None
+        return msgspec.structs.replace(state, **parts)
+
+    change_desired(lake.store, lake.project, changed)
+
+
+def champion(digest: str) -> tuple[BundleRole, ...]:
+    return (BundleRole(digest, "champion"),)
+
+
+def test_it_starts_with_what_is_desired_and_the_bundle_answers(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted = Adopted()
+    asyncio.run(keeper_of(served_lake, tmp_path / "spool", adopted).start())
+    assert adopted.champion.digest == served_lake.old
+    assert adopted.champion.predictor is not None
+    assert 0 < adopted.champion.predictor.score_request(REQUEST)[0] < 1
+
+
+def test_another_champion_is_adopted_once_it_is_open_and_the_way_back_opens_nothing(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    adopted = Adopted()
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        first = adopted.champion
+        change(served_lake, bundles=champion(served_lake.new))
+        assert await keeper.look()
+        assert adopted.champion.digest == served_lake.new
+        change(served_lake, bundles=champion(served_lake.old))
+        assert await keeper.look()
+        assert adopted.champion is first
+        assert keeper.version == 3
+        assert not await keeper.look()
+
+    asyncio.run(journey())
+
+
+def test_a_canary_that_does_not_verify_is_left_out_and_told(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted = Adopted()
+    (served_lake.store.folder / "bundles" / served_lake.new / "golden.jsonl").write_text("{}")
+
+    async def journey() -> Keeper:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        change(served_lake, bundles=(*champion(served_lake.old), BundleRole(served_lake.new, "canary", 0.5)))
+        await keeper.look()
+        return keeper
+
+    keeper = asyncio.run(journey())
+    assert [role.role for role in adopted.states[-1].bundles] == ["champion"]
+    assert [status.state for status in keeper.statuses] == ["ready", "refused"]
+    assert keeper.problem is not None
+    assert "golden.jsonl" in keeper.problem
+
+
+def test_a_champion_that_does_not_verify_leaves_what_answers_but_a_pause_counts(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    adopted = Adopted()
+
+    async def journey() -> Keeper:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        change(served_lake, bundles=champion("f" * 64), paused=True, capacity=7, tokens=())
+        await keeper.look()
+        return keeper
+
+    keeper = asyncio.run(journey())
+    state = adopted.states[-1]
+    assert (state.champion.digest, state.paused, state.capacity, state.tokens) == (served_lake.old, True, 7, ())
+    assert keeper.version == 1
+    assert keeper.problem is not None
+    assert "not in the lake" in keeper.problem
+
+
+def test_a_document_that_is_none_changes_nothing(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted = Adopted()
+
+    async def journey() -> Keeper:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        served_lake.store.put(desired_key(served_lake.project), b"not a document")
+        await keeper.look()
+        return keeper
+
+    keeper = asyncio.run(journey())
+    assert len(adopted.states) == 1
+    assert keeper.problem is not None
+
+
+def test_with_the_lake_gone_it_goes_on_starts_again_and_catches_up(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted, later = Adopted(), Adopted()
+    lake, away = served_lake.store.folder, tmp_path / "away"
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        lake.rename(away)
+        assert not await keeper.look()
+        assert keeper.problem is not None
+        again = keeper_of(served_lake, tmp_path / "spool", later)
+        await again.start()
+        assert later.champion.digest == served_lake.old
+        assert again.problem is not None
+        shutil.rmtree(lake, ignore_errors=True)
+        away.rename(lake)
+        change(served_lake, bundles=champion(served_lake.new))
+        await again.look()
+        assert later.champion.digest == served_lake.new
+        assert again.problem is None
+
+    asyncio.run(journey())
+
+
+def test_with_nothing_to_serve_it_says_why(served_lake: ServedLake, tmp_path: Path) -> None:
+    change(served_lake, bundles=champion("f" * 64))
+    with pytest.raises(NothingToServe, match="not in the lake"):
+        asyncio.run(keeper_of(served_lake, tmp_path / "spool", Adopted()).start())
+
+
+@pytest.mark.parametrize("damage", [lambda folder: (folder / "signature.json").unlink()])
+def test_an_unsigned_bundle_is_never_opened(
+    served_lake: ServedLake, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(served_lake.store.folder / "bundles" / served_lake.old)
+    with pytest.raises(NothingToServe, match=r"signature\.json"):
+        asyncio.run(keeper_of(served_lake, tmp_path / "spool", Adopted()).start())
