@@ -111,9 +111,9 @@ def test_one_by_one_and_in_any_batches_the_same_cases_are_acted_on(stream: Strea
     ]
 
     assert terms.cases is not None
-    allocator = StreamAllocator(terms.calendar, terms.cases, terms.reserve)
+    allocator = StreamAllocator(terms.calendar, terms.cases, terms.reserve())
     hashes = np.array(units, dtype=np.uint64)
-    rate = stream.pace.exploration_rate(terms.reserve, terms.calendar.per)
+    rate = stream.pace.exploration_rate(terms.reserve(), terms.calendar.per)
     forced, drawn = uniform_of(hashes, CONTROL_SALT) < terms.control_group, uniform_of(hashes, EXPLORATION_SALT) < rate
     tokens, acted, explored, cutoffs = None, [], [], []
     for first, last in zip([0, *stream.cuts], [*stream.cuts, count], strict=True):

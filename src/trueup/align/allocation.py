@@ -79,9 +79,12 @@ class Pace:
         shares = (np.minimum((hours + 1) * _HOUR, end) - np.maximum(hours * _HOUR, start)) / _HOUR
         return float(shares @ self.cases_per_hour[(hours + _EPOCH_IS_THURSDAY) % _HOURS_OF_WEEK])
 
-    def cutoff(self, *, tokens: int, first: int, last: int) -> float:
-        """Return the gain from which on to act, so that `tokens` last from `first` to `last`; 0 or more."""
-        expected = self.expected_cases(first, last)
+    def cutoff(self, *, tokens: int, first: int, last: int, share: float = 1.0) -> float:
+        """Return the gain from which on to act, so that `tokens` last from `first` to `last`; 0 or more.
+
+        Of all cases, `share` come to whoever has these tokens.
+        """
+        expected = self.expected_cases(first, last) * share
         if not len(self.gains) or expected <= tokens:
             return 0.0
         rank = int(tokens / expected * len(self.gains))

@@ -129,6 +129,10 @@ class TokenCounter(Protocol):
         """Return the tokens taken of a period, and how many of them for exploration."""
         ...
 
+    def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
+        """Return how many of a capacity of `cases` may be used here, and the share of all cases that come here."""
+        ...
+
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
         """Take a token for a prediction, or say no.
 
@@ -136,7 +140,7 @@ class TokenCounter(Protocol):
         ----------
         period_start : int
         prediction_id : bytes
-            16 bytes, and 4 of the row in a request. One that has a token keeps it, and takes no second one.
+            The id, what scopes it, and the number of the row. One that has a token keeps it, and takes no second one.
         exploring : bool
         most : int
             The most tokens of this kind (for exploration, or for all else).
@@ -165,6 +169,10 @@ class MemoryTokens:
         """See `TokenCounter`."""
         taken = self._period(period_start)
         return _CLOSED if taken is None else (len(taken), self._explored[period_start])
+
+    def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
+        """See `TokenCounter`: all of them."""
+        return cases, 1.0
 
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
         """See `TokenCounter`."""
@@ -227,10 +235,9 @@ class Terms:
             cases = min(cases, lowered_to)
         return cls(Calendar(policy.timezone, policy.per), cases, policy.exploration_share, policy.control_group)
 
-    @property
-    def reserve(self) -> int:
-        """Return the tokens of each period kept for exploration."""
-        return int(self.exploration_share * (self.cases or 0))
+    def reserve(self, cases: int | None = None) -> int:
+        """Return the tokens of a period kept for exploration; of `cases` where fewer are allowed here."""
+        return int(self.exploration_share * ((self.cases or 0) if cases is None else cases))
 
 
 class _Slot(NamedTuple):
@@ -260,14 +267,10 @@ class StreamDecider:
 
     def __init__(self, terms: Terms, *, pace: Pace | None, tokens: TokenCounter) -> None:
         self._terms, self._pace, self._tokens = terms, pace, tokens
-        self._in_all = terms.cases if terms.cases is not None else 0
-        self._reserve = terms.reserve
-        self._most = self._in_all - self._reserve
+        self._in_all = self._most = self._reserve = 0
         self._chance = 1.0 - terms.control_group
         self._control_draws = terms.control_group * _ONE
-        self._rate = (
-            min(1.0, pace.exploration_rate(self._reserve, terms.calendar.per)) if pace and self._reserve else 0.0
-        )
+        self._rate = min(1.0, pace.exploration_rate(terms.reserve(), terms.calendar.per)) if pace else 0.0
         self._exploration_draws = self._rate * _ONE
         self._explored = 0
         self._slot = _Slot(0, -1, 0.0) if terms.cases is not None else _Slot(-(1 << 63), 1 << 63, 0.0)
@@ -374,8 +377,11 @@ class StreamDecider:
             self._period_end = calendar.next_start(moment)
         length = SLOT[calendar.per]
         slot_start = start + (moment - start) // length * length
+        self._in_all, share = self._tokens.allowed(start, self._terms.cases or 0)
+        self._reserve = self._terms.reserve(self._in_all)
+        self._most = self._in_all - self._reserve
         used, self._explored = self._tokens.used(start)
-        room = max(0, self._most - (used - self._explored))
-        cutoff = self._pace.cutoff(tokens=room, first=slot_start, last=self._period_end) if self._pace else 0.0
+        room, end = max(0, self._most - (used - self._explored)), self._period_end
+        cutoff = self._pace.cutoff(tokens=room, first=slot_start, last=end, share=share) if self._pace else 0.0
         self._slot = _Slot(start, min(slot_start + length, self._period_end), cutoff)
         return self._slot

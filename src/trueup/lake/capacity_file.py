@@ -1,0 +1,251 @@
+"""How many of a period's cases were acted on by all processes of this host? One small locked file for each period.
+
+A token is an entry of 32 bytes, appended under the file's lock before a decision leaves. What is used is the number of
+entries: an entry that was torn, by a kill or a full disk, counts as used, so a crash may waste a token and never makes
+one. The entry is keyed by the prediction: a retry at another process finds it and takes no second token. A process that
+dies lets go of the lock; one that is merely stopped while it holds the lock is not waited for longer than a moment.
+
+Each process reads only what was appended since it last looked, and asks for no lock for a prediction that it knows to
+have a token, nor once nothing is left. Nothing slower than the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from trueup.lake.errors import LakeError
+
+_ENTRY = struct.Struct("<B3x16sQI")
+_VALUES = struct.Struct("<QQ")
+_TOKEN, _RANDOM, _LOWERED, _LIMIT = 1, 2, 3, 4
+_NOTHING = bytes(16)
+_SUFFIX = ".tokens"
+_TRIES = 500
+_PAUSE_SECONDS = 0.0005
+_CLOSED = (1 << 62, 0)
+_NO_LIMIT = 1 << 62
+KEPT_PERIODS = 62
+"""Periods whose counts stay: a clock that was wrong by less finds them again."""
+
+
+class CapacityUnavailable(LakeError):
+    """Tokens cannot be counted, so none may be taken."""
+
+    code = "lake.capacity-unavailable"
+
+
+class _Period:
+    """One period's file as this process knows it."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.entries = 0
+        self.tokens: dict[bytes, bool] = {}
+        self.torn = 0
+        self.explored = 0
+        self.lowered = _NO_LIMIT
+        self.limit, self.limit_version = _NO_LIMIT, -1
+
+    @property
+    def used(self) -> int:
+        """Tokens taken or wasted."""
+        return len(self.tokens) + self.torn
+
+    @property
+    def most(self) -> int:
+        """The most tokens of all kinds, as the file says."""
+        return min(self.lowered, self.limit)
+
+    def has_none_left(self, *, exploring: bool, most: int, in_all: int) -> bool:
+        """Return whether no token of a kind is left."""
+        kind = self.explored if exploring else self.used - self.explored
+        return kind >= most or self.used >= min(in_all, self.most)
+
+    def is_all_read(self) -> bool:
+        """Return whether nothing was appended since."""
+        return os.fstat(self.descriptor).st_size == self.entries * _ENTRY.size
+
+    def read_new(self) -> None:
+        """Read what was appended since."""
+        size = os.fstat(self.descriptor).st_size
+        known = self.entries * _ENTRY.size
+        if size <= known:
+            return
+        content = os.pread(self.descriptor, size - known, known)
+        content += bytes(-len(content) % _ENTRY.size)  # a torn entry fails its checksum
+        for offset in range(0, len(content), _ENTRY.size):
+            self._count(content[offset : offset + _ENTRY.size])
+            self.entries += 1
+
+    def append(self, kind: int, payload: bytes, *, sync: bool) -> None:
+        """Append an entry; the lock must be held and everything read."""
+        body = struct.pack("<B3x16sQ", kind, payload, 0)
+        content = body + struct.pack("<I", zlib.crc32(body))
+        written = os.pwrite(self.descriptor, content, self.entries * _ENTRY.size)
+        if written != len(content):
+            raise OSError(f"{written} of {len(content)} bytes were written")
+        if sync:
+            os.fdatasync(self.descriptor)
+        self._count(content)
+        self.entries += 1
+
+    def _count(self, content: bytes) -> None:
+        kind, payload, _, checksum = _ENTRY.unpack(content)
+        if checksum != zlib.crc32(content[:-4]) or kind not in (_TOKEN, _RANDOM, _LOWERED, _LIMIT):
+            self.torn += 1
+        elif kind == _LOWERED:
+            self.lowered = min(self.lowered, _VALUES.unpack(payload)[0])
+        elif kind == _LIMIT:
+            cases, version = _VALUES.unpack(payload)
+            if version >= self.limit_version:
+                self.limit, self.limit_version = cases, version
+        else:
+            self.tokens[payload] = kind == _RANDOM
+            self.explored += kind == _RANDOM
+
+
+class CapacityFile:
+    """The tokens of one project on this host; a `TokenCounter` of `align/streaming.py`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this project, on a local disk (file locks of a network share cannot be trusted); made where it is missing.
+    sync : bool
+        Whether a token is on disk before it is given: then no power cut creates one either. Without it, none is lost
+        with a process.
+    kept_periods : int
+        Files of older periods are removed, and those periods closed.
+
+    Raises
+    ------
+    CapacityUnavailable
+        By every method: when the files cannot be locked, read or written.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = False, kept_periods: int = KEPT_PERIODS) -> None:
+        self._folder, self._sync, self._kept = folder, sync, kept_periods
+        self._open: dict[int, _Period] = {}
+        with _said(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def used(self, period_start: int) -> tuple[int, int]:
+        """Return the tokens taken of a period, and how many of them for exploration."""
+        with _said(self._folder), self._locked(period_start) as period:
+            return _CLOSED if period is None else (period.used, period.explored)
+
+    def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
+        """Return how many of `cases` may be acted on in a period, and the share of all cases that come here."""
+        with _said(self._folder), self._locked(period_start) as period:
+            return (0 if period is None else min(cases, period.most)), 1.0
+
+    def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
+        """Take a token for a prediction, or say no; see `TokenCounter`."""
+        name = hashlib.blake2b(prediction_id, digest_size=16).digest()
+        known = self._open.get(period_start)
+        if known is not None:
+            if name in known.tokens:
+                return True
+            if known.has_none_left(exploring=exploring, most=most, in_all=in_all) and known.is_all_read():
+                return False
+        with _said(self._folder), self._locked(period_start) as period:
+            if period is None:
+                return False
+            if name in period.tokens:
+                return True
+            if period.has_none_left(exploring=exploring, most=most, in_all=in_all):
+                return False
+            period.append(_RANDOM if exploring else _TOKEN, name, sync=self._sync)
+            return True
+
+    def limit(self, period_start: int, cases: int, *, version: int) -> None:
+        """Say to all processes of the host what a version of the desired state allows in a period.
+
+        Each process then honours the lower of this and what it was told itself, so that a capacity is lowered for all
+        at once. Of several limits the one of the highest version counts, so that a limit can also be lifted.
+        """
+        with _said(self._folder), self._locked(period_start) as period:
+            if period is not None and version > period.limit_version:
+                period.append(_LIMIT, _VALUES.pack(cases, version), sync=True)
+
+    def lower(self, period_start: int, cases: int) -> int:
+        """Allow no more than `cases` in a period, for good, and return what is allowed: never below what is used."""
+        with _said(self._folder), self._locked(period_start) as period:
+            if period is None:
+                return 0
+            left = max(cases, period.used)
+            if left < period.lowered:
+                period.append(_LOWERED, _VALUES.pack(left, 0), sync=True)
+            return min(left, period.lowered)
+
+    def close(self) -> None:
+        """Close the files. May be called twice."""
+        while self._open:
+            os.close(self._open.popitem()[1].descriptor)
+
+    @contextlib.contextmanager
+    def _locked(self, start: int) -> Iterator[_Period | None]:
+        """Hold the lock of a period's file, with everything in it read; None for a closed period."""
+        period = self._open.get(start) or self._opened(start)
+        if period is None:
+            yield None
+            return
+        with _lock(period.descriptor):
+            period.read_new()
+            yield period
+
+    def _opened(self, start: int) -> _Period | None:
+        """Open the file of a period, and remove those of old ones; None when the period is closed."""
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with _lock(descriptor):
+                starts = {int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}")}
+                if start not in starts and sum(other > start for other in starts) >= self._kept:
+                    return None
+                opened = _Period(self._folder / f"{start}{_SUFFIX}")
+                for old in sorted(starts | {start})[: -self._kept]:
+                    (self._folder / f"{old}{_SUFFIX}").unlink()
+        finally:
+            os.close(descriptor)
+        self._open[start] = opened
+        for old in sorted(self._open)[:-4]:
+            os.close(self._open.pop(old).descriptor)
+        return self._open.get(start)
+
+
+@contextlib.contextmanager
+def _lock(descriptor: int) -> Iterator[None]:
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+    else:
+        raise OSError("another process has held the lock for too long")
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """Say it as our own error where the disk is to blame."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CapacityUnavailable(
+            f"the tokens in {folder} cannot be counted: {reason}. Nobody is acted on meanwhile; free some space, or "
+            "make the folder readable and writable for the server",
+            folder=str(folder),
+        ) from error
