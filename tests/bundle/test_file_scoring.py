@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from trueup.bundle.errors import FeatureMissing, RowBreaksSchema
-from trueup.bundle.file_scoring import CannotScore, score_file
+from trueup.bundle.file_scoring import Answered, CannotScore, score_file
 from trueup.bundle.loading import LoadedBundle, open_bundle
 from trueup.bundle.package import BundleRef
 
@@ -59,7 +59,7 @@ def read(path: Path) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("into", ["out.jsonl", "out.csv", "out.parquet"])
 @pytest.mark.parametrize("source", ["rows.jsonl", "rows.csv", "rows.parquet"])
 def test_every_format_gives_the_same_answers(loaded: LoadedBundle, tmp_path: Path, source: str, into: str) -> None:
-    assert score_file(loaded, write(ROWS, tmp_path / source), into=tmp_path / into) == 3
+    assert score_file(loaded, write(ROWS, tmp_path / source), into=tmp_path / into) == Answered(3)
 
     assert read(tmp_path / into) == [(row["id"], score) for row, score in zip(ROWS, SCORES, strict=True)]
 
@@ -71,7 +71,7 @@ def test_more_rows_than_a_batch_keep_their_order(
     rows: list[dict[str, Any]] = [{"id": i, "amount": 0.0, "broker": "a"} for i in range(11)]
 
     for source in ("rows.jsonl", "rows.parquet"):
-        assert score_file(loaded, write(rows, tmp_path / source), into=tmp_path / "out.jsonl") == 11
+        assert score_file(loaded, write(rows, tmp_path / source), into=tmp_path / "out.jsonl") == Answered(11)
         assert read(tmp_path / "out.jsonl") == [(i, 0.25) for i in range(11)]
 
 
@@ -82,7 +82,7 @@ def test_more_rows_than_a_batch_keep_their_order(
         ("rows.jsonl", b'{"amount": NaN, "broker": "a"}\n', RowBreaksSchema),
         ("rows.jsonl", b'{"amount": 1}\n', RowBreaksSchema),
         ("rows.jsonl", b"\n", CannotScore),
-        ("rows.csv", b"amount,broker\nmuch,a\n", CannotScore),
+        ("rows.csv", b"amount,broker\nmuch,a\n", RowBreaksSchema),
         ("rows.csv", b"", CannotScore),
         ("rows.csv", b"amount,broker,broker\n1,a,b\n", CannotScore),
         ("rows.csv", b"amount,broker,score\n1,a,0.3\n", CannotScore),
@@ -163,3 +163,45 @@ def test_lists_in_a_column_are_no_csv(loaded: LoadedBundle, tmp_path: Path) -> N
         score_file(loaded, write(rows, tmp_path / "rows.parquet"), into=tmp_path / "out.csv")
 
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("source", ["rows.jsonl", "rows.csv"])
+def test_a_row_that_cannot_be_read_has_no_score_and_is_named(loaded: LoadedBundle, tmp_path: Path, source: str) -> None:
+    lines = {
+        "rows.jsonl": '{"id": 1, "amount": 0.5, "broker": "a"}\n\n{"id": 2, "amount": "secret", "broker": "a"}\n'
+        '{"id": 3, "broker": "a"}\n{"id": 4, "amount": 0.5, "broker": "a"}\n',
+        "rows.csv": "id,amount,broker\n1,0.5,a\n2,secret,a\n3,1.2.3,a\n4, 0.5 ,a\n",
+    }
+    (tmp_path / source).write_text(lines[source])
+
+    answered = score_file(loaded, tmp_path / source, into=tmp_path / "out.jsonl")
+
+    assert (answered.rows, answered.unread) == (4, 2)
+    assert answered.first_unread.startswith('line 3: "amount" must be a number or')
+    assert "secret" not in answered.first_unread
+    assert read(tmp_path / "out.jsonl") == [(1, 0.5), (2, None), (3, None), (4, 0.5)]
+
+
+@pytest.mark.parametrize("source", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_a_row_that_the_original_model_refuses_has_no_score_in_any_format(
+    fast_bundle: BundleRef, trusted: list[Path], tmp_path: Path, source: str
+) -> None:
+    rows: list[dict[str, Any]] = [{"id": i, "amount": 1.0, "age": age} for i, age in enumerate((30.0, None, 40.0))]
+
+    with open_bundle(fast_bundle.path, trusted_keys=trusted, original=True) as opened:
+        answered = score_file(opened, write(rows, tmp_path / source), into=tmp_path / "out.jsonl")
+
+    assert answered == Answered(3)
+    assert [score is None for _, score in read(tmp_path / "out.jsonl")] == [False, True, False]
+
+
+@pytest.mark.parametrize("into", ["none/out.csv", "folder.csv"])
+def test_a_file_that_is_not_there_or_cannot_be_written_is_bad_input(
+    loaded: LoadedBundle, tmp_path: Path, into: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+
+    with pytest.raises(CannotScore, match="there is no file of rows"):
+        score_file(loaded, tmp_path / "rows.csv", into=tmp_path / "out.csv")
+    with pytest.raises(CannotScore, match="is no file that can be written"):
+        score_file(loaded, write(ROWS, tmp_path / "rows.csv"), into=tmp_path / into)

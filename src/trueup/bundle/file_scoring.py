@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trueup.bundle.errors import BundleError, RowBreaksSchema
+import numpy as np
+from numpy.typing import NDArray
+
+from trueup.bundle.errors import BundleError, ModelFailed, RowBreaksSchema
+from trueup.bundle.golden import Output, requests_of
 from trueup.bundle.kept_columns import kept_table, kept_types
 from trueup.bundle.loading import LoadedBundle
 from trueup.bundle.manifest import Manifest
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 Answers: TypeAlias = "pa.Table | list[dict[str, Any]]"
 FORMATS = (".jsonl", ".csv", ".parquet")
 BATCH_ROWS = 20_000
+_PLACE = re.compile(r"row \d+")
 
 
 class CannotScore(BundleError):
@@ -27,12 +35,29 @@ class CannotScore(BundleError):
     code = "bundle.cannot-score"
 
 
-def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> int:
+@dataclass
+class Answered:
+    """How many rows of a file were answered."""
+
+    rows: int = 0
+    unread: int = 0
+    """Rows that lack a feature or hold a value of another kind, and so have no answer."""
+    first_unread: str = ""
+    """The first of them: its line, its column, and what is wrong, without the value."""
+
+    def note_unread(self, line: int, error: RowBreaksSchema) -> None:
+        """Count a row that could not be read."""
+        self.unread += 1
+        self.first_unread = self.first_unread or _PLACE.sub(f"line {line}", error.message, count=1)
+
+
+def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> Answered:
     """Answer every row of a file, in order, and return how many there were.
 
     An answer has every column of its row that is no feature, such as its id, then ``score`` (for regression
-    ``prediction``, for several classes one ``score_<class>`` each); empty where the model refuses the row. In CSV and
-    Parquet keys that only some rows have are columns too, and values of several types are JSON text.
+    ``prediction``, for several classes one ``score_<class>`` each); empty where the model refuses the row, and where it
+    cannot be read. In CSV and Parquet keys that only some rows have are columns too, and values of several types are
+    JSON text.
 
     Parameters
     ----------
@@ -47,21 +72,30 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> int:
     CannotScore
         A format is another, or the file cannot be read as what its name says.
     RowBreaksSchema, FeatureMissing
-        Rows lack a feature or hold a value that cannot be read; nothing is written.
+        No row can be read, a line is no JSON object, or the file lacks a feature; nothing is written.
     """
     for path in (source, into):
         if path.suffix.lower() not in FORMATS:
             raise CannotScore(f'"{path.name}" is none of {", ".join(FORMATS)}', path=str(path))
+    if not source.is_file():
+        raise CannotScore(f"there is no file of rows {source}", path=str(source))
+    if into.is_dir() or not into.resolve().parent.is_dir():
+        raise CannotScore(f"{into} is no file that can be written; name one in a folder that is there", path=str(into))
     if source.resolve() == into.resolve():
         raise CannotScore(f'"{into.name}" holds the rows; name another file for the answers', path=str(into))
     made = into.with_name(f".{into.name}.partial")
     try:
-        answers = _answers(bundle, source, as_rows=into.suffix.lower() == ".jsonl")
-        rows = _write(answers, made)
+        answered = Answered()
+        answers = _answers(bundle, source, answered, as_rows=into.suffix.lower() == ".jsonl")
+        answered.rows = _write(answers, made)
+        if answered.unread == answered.rows:
+            raise RowBreaksSchema(
+                f"no row of {source.name} can be read; {answered.first_unread}", rows=answered.rows, path=str(source)
+            )
         made.replace(into)
     finally:
         made.unlink(missing_ok=True)
-    return rows
+    return answered
 
 
 def score_columns(manifest: Manifest) -> tuple[str, ...]:
@@ -71,26 +105,52 @@ def score_columns(manifest: Manifest) -> tuple[str, ...]:
     return ("score",) if manifest.task == "binary" else tuple(f"score_{name}" for name in manifest.classes)
 
 
-def _answers(bundle: LoadedBundle, source: Path, *, as_rows: bool) -> Iterator[Answers]:
+def _answers(bundle: LoadedBundle, source: Path, answered: Answered, *, as_rows: bool) -> Iterator[Answers]:
     """Yield what is kept of each row beside its answer; rows of JSON lines as they came where `as_rows`."""
     names = {feature.name for feature in bundle.manifest.features}
     columns = score_columns(bundle.manifest)
     if source.suffix.lower() != ".jsonl":
-        for table in _tables(source, bundle.manifest):
-            others = [name for name in table.column_names if name not in names]
+        for table in _tables(source, bundle.manifest, answered):
+            others = [name for name in table.table.column_names if name not in names]
             _refuse_clash(others, columns, source)
-            scores = bundle.score_table(table).reshape(table.num_rows, len(columns))
-            yield _with_scores(table.select(others), columns, scores.T.tolist())
+            scores = _table_scores(bundle, table.table).reshape(table.table.num_rows, len(columns))
+            scores[table.unread] = math.nan
+            yield _with_scores(table.table.select(others), columns, scores.T.tolist())
         return
-    types = {} if as_rows else kept_types(row for rows in _json_batches(source) for row in _others(rows, names))
-    for rows in _json_batches(source):
+    types = {} if as_rows else kept_types(row for _, rows in _json_batches(source) for row in _others(rows, names))
+    for lines, rows in _json_batches(source):
         others_of = _others(rows, names)
         _refuse_clash({name for row in others_of for name in row}, columns, source)
-        outputs = [output or (None,) * len(columns) for output in bundle.score_rows(rows)]
+        outputs = [output or (None,) * len(columns) for output in _row_outputs(bundle, rows, lines, answered)]
         if as_rows:
             yield [kept | dict(zip(columns, out, strict=True)) for kept, out in zip(others_of, outputs, strict=True)]
         else:
             yield _with_scores(kept_table(others_of, types), columns, zip(*outputs, strict=True))
+
+
+def _table_scores(bundle: LoadedBundle, table: pa.Table) -> NDArray[np.float64]:
+    """Return scores, NaN for rows that the model refuses; where it raises for the whole table, it is asked by rows."""
+    try:
+        return np.array(bundle.score_table(table))
+    except ModelFailed:
+        outputs = bundle.answering.score_requests(requests_of(table, bundle.manifest.features))
+        width = len(score_columns(bundle.manifest))
+        return np.array([(math.nan,) * width if output is None else output for output in outputs])
+
+
+def _row_outputs(
+    bundle: LoadedBundle, rows: Sequence[dict[str, Any]], lines: Sequence[int], answered: Answered
+) -> list[Output]:
+    """Return one output for each row; None where the model refuses it, or where it cannot be read: found by halving."""
+    try:
+        return bundle.score_rows(rows)
+    except RowBreaksSchema as error:
+        if len(rows) == 1:
+            answered.note_unread(lines[0], error)
+            return [None]
+    middle = len(rows) // 2
+    before = _row_outputs(bundle, rows[:middle], lines[:middle], answered)
+    return before + _row_outputs(bundle, rows[middle:], lines[middle:], answered)
 
 
 def _others(rows: Iterable[dict[str, Any]], features: Collection[str]) -> list[dict[str, Any]]:
@@ -110,22 +170,17 @@ def _with_scores(kept: pa.Table, columns: Sequence[str], scores: Iterable[Sequen
 
     for name, column in zip(columns, scores, strict=True):
         values = [None if value is None or math.isnan(value) else value for value in column]
-        kept = kept.append_column(name, pa.array(values, pa.float64()))
+        scored = pa.array(values, pa.float64())
+        kept = kept.append_column(name, scored) if kept.num_columns else pa.table({name: scored})
     return kept
 
 
-def _json_batches(source: Path) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
+def _json_batches(source: Path) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """Yield rows with their lines, counted from 1."""
     with source.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            rows.append(_json_row(line, number))
-            if len(rows) == BATCH_ROWS:
-                yield rows
-                rows = []
-    if rows:
-        yield rows
+        there = ((number, _json_row(line, number)) for number, line in enumerate(lines, start=1) if line.strip())
+        while batch := list(itertools.islice(there, BATCH_ROWS)):
+            yield [number for number, _ in batch], [row for _, row in batch]
 
 
 def _json_row(line: bytes, number: int) -> dict[str, Any]:
@@ -142,16 +197,31 @@ def _no_number(text: str) -> float:
     raise ValueError(text)
 
 
-def _tables(source: Path, manifest: Manifest) -> Iterator[pa.Table]:
+@dataclass(frozen=True)
+class _Batch:
+    """Rows of a table, and the positions of those that could not be read."""
+
+    table: pa.Table
+    unread: list[int]
+
+
+def _tables(source: Path, manifest: Manifest, answered: Answered) -> Iterator[_Batch]:
     import pyarrow as pa
 
+    reads_csv = source.suffix.lower() != ".parquet"
+    line = 2  # below the header, as a spreadsheet counts
     try:
-        for batch in _parquet(source) if source.suffix.lower() == ".parquet" else _csv(source, manifest):
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch])
+        for batch in _csv(source) if reads_csv else _parquet(source):
+            if not batch.num_rows:
+                continue
+            table = pa.Table.from_batches([batch])
+            yield _typed(table, manifest, line, answered) if reads_csv else _Batch(table, [])
+            line += batch.num_rows
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise CannotScore(
-            f"{source.name} cannot be read as {source.suffix[1:]}; see that every feature is a column of its kind",
+            f"{source.name} cannot be read as {source.suffix[1:]}; see that every line has as many cells as the header"
+            if reads_csv
+            else f"{source.name} cannot be read as {source.suffix[1:]}",
             path=str(source),
         ) from error
 
@@ -163,39 +233,61 @@ def _parquet(source: Path) -> Iterable[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=BATCH_ROWS)
 
 
-def _csv(source: Path, manifest: Manifest) -> Iterable[pa.RecordBatch]:
-    """Yield batches with features as their kind says, and every other column as the text it is."""
+def _csv(source: Path) -> Iterable[pa.RecordBatch]:
+    """Yield batches in which every cell is the text it is."""
     import pyarrow as pa
     from pyarrow import csv
 
-    types = {"number": pa.float64(), "boolean": pa.string(), "category": pa.string(), "text": pa.string()}
-    wanted = {f.name: types[f.kind] for f in manifest.features if f.kind in types}
-    wanted |= {f.name: pa.timestamp("us") for f in manifest.features if f.kind == "date"}
     with source.open("rb") as file:
         named = csv.open_csv(file).schema.names
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise CannotScore(f'{source.name} has the column "{twice[0]}" more than once', path=str(source))
-    texts = [name for name in named if wanted.get(name) == pa.string()]
-    options = csv.ConvertOptions(column_types={name: wanted.get(name, pa.string()) for name in named})
+    options = csv.ConvertOptions(column_types=dict.fromkeys(named, pa.string()))
     with source.open("rb") as file:
-        for batch in csv.open_csv(file, convert_options=options):
-            yield _without_blanks(batch, texts)
+        yield from csv.open_csv(file, convert_options=options)
 
 
-def _without_blanks(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """Return a batch in which an empty cell of a text feature, or a word for nothing, is missing."""
+def _typed(table: pa.Table, manifest: Manifest, first_line: int, answered: Answered) -> _Batch:
+    """Return rows of a CSV with features as their kind says; a cell that is none is missing, and its row unread."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv
 
     nothing = pa.array(csv.ConvertOptions().null_values, pa.string())
-    for name in names:
-        place = batch.schema.get_field_index(name)
-        column = batch.column(place)
-        kept = pc.if_else(pc.is_in(column, value_set=nothing), pa.scalar(None, pa.string()), column)
-        batch = batch.set_column(place, name, kept)
-    return batch
+    unread: dict[int, RowBreaksSchema] = {}
+    for feature in manifest.features:
+        place = table.schema.get_field_index(feature.name)
+        if place < 0:
+            continue
+        text = table.column(place)
+        text = pc.if_else(pc.is_in(text, value_set=nothing), pa.scalar(None, pa.string()), text)
+        kind = {"number": pa.float64(), "date": pa.timestamp("us")}.get(feature.kind)
+        if kind is not None:
+            text, wrong = _cast(pc.utf8_trim_whitespace(text), kind)
+            message = f'row 0: "{feature.name}" must be a {feature.kind} or empty'
+            unread = {position: RowBreaksSchema(message) for position in wrong} | unread
+        table = table.set_column(place, feature.name, text)
+    for position, error in sorted(unread.items()):
+        answered.note_unread(first_line + position, error)
+    return _Batch(table, sorted(unread))
+
+
+def _cast(text: pa.ChunkedArray, kind: pa.DataType) -> tuple[pa.ChunkedArray, list[int]]:
+    """Return texts as values of a type, and the positions of those that are none."""
+    import pyarrow as pa
+
+    try:
+        return text.cast(kind), []
+    except pa.ArrowInvalid:
+        values, wrong = [], []
+        for position, cell in enumerate(text):
+            try:
+                values.append(cell.cast(kind))
+            except pa.ArrowInvalid:
+                values.append(pa.scalar(None, kind))
+                wrong.append(position)
+        return pa.chunked_array([pa.array(values, kind)]), wrong
 
 
 def _write(answers: Iterable[Answers], path: Path) -> int:

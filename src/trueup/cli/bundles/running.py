@@ -55,15 +55,17 @@ def _answer(bundle: Verified, places: Places, arguments: argparse.Namespace) -> 
         certificate = loaded.certificate()
         if os.access(bundle.folder, os.W_OK):
             write_file(bundle.folder, certificate.path, certificate.content)
-        rows = None
+        answered = None
         if arguments.input:
-            rows = score_file(loaded, Path(arguments.input), into=Path(arguments.output))
+            answered = score_file(loaded, Path(arguments.input), into=Path(arguments.output))
         return {
             "bundle": bundle.manifest.digest,
             "certificate": asdict(certificate),
             "proved": describe_certificate(certificate),
             "differences": [str(difference) for difference in loaded.environment_differences],
-            "rows": rows,
+            "rows": answered.rows if answered else None,
+            "unread": answered.unread if answered else None,
+            "first_unread": answered.first_unread or None if answered else None,
             "output": arguments.output,
         }
 
@@ -96,6 +98,10 @@ def _told(document: Mapping[str, Any]) -> list[str]:
     lines = [str(document["proved"]), f"The environment {where}"]
     if document["rows"] is not None:
         lines.append(f"{document['rows']:,} rows answered: {document['output']}")
+    if document["unread"]:
+        lines.append(
+            f"{document['unread']:,} of them cannot be read and have no score, first {document['first_unread']}"
+        )
     return lines
 
 
