@@ -11,13 +11,13 @@ from typing import ClassVar
 import msgspec
 
 from trueup.bundle.errors import RowBreaksSchema
-from trueup.kernel.errors import TrueupError
+from trueup.serve.errors import ServeError
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _encode = msgspec.json.Encoder().encode
 
 
-class Refused(TrueupError):
+class Refused(ServeError):
     """Base of what a caller is told instead of an answer."""
 
     code = "serve.refused"

@@ -167,7 +167,7 @@ class RowReader:
         self.features = tuple(features)
         self._kinds: dict[str, str] = {**_told_kinds(columns), **{f.name: f.kind for f in features}}
         self._columns = columns
-        self._most_rows = most_rows
+        self.most_rows = most_rows
         self._numeric = all(f.kind != "text" for f in features)
         self._width = len(self.features) if self._numeric else 0
         self._readers = [
@@ -267,9 +267,9 @@ class RowReader:
     def _check_count(self, count: int) -> None:
         if count == 0:
             raise BadForm("rows must hold at least one row", field="rows")
-        if count > self._most_rows:
+        if count > self.most_rows:
             raise TooManyRows(
-                f"the request has {count} rows, and at most {self._most_rows} are answered at once; send several",
+                f"the request has {count} rows, and at most {self.most_rows} are answered at once; send several",
                 rows=count,
             )
 

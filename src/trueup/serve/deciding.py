@@ -1,0 +1,150 @@
+"""What is decided for each row of a request? The model's answer is priced, or the signed fallback stands in for it.
+
+All rows are priced before the first is decided: a row that cannot be priced refuses the request while no token of the
+capacity is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trueup.align.streaming import OLD_RULE, Decision
+from trueup.lake.log_records import CONTROL, FALLBACK, DecidedRow
+from trueup.serve.refusals import BadRow, NoDecision, bad_row
+from trueup.serve.work import FAILURES, MISSING_FEATURES, Work
+
+PREDICTED = "predicted"
+"""Why a number or class was decided as it was: it is what the policy makes of the model's answer."""
+
+
+def decide_rows(work: Work) -> list[DecidedRow]:
+    """Return the decisions of a request whose models have answered or failed.
+
+    Raises
+    ------
+    BadRow
+        When a row lacks what the model needs, and no fallback can decide it.
+    NoDecision
+        When a model failed, and the charter signs no fallback.
+    BadRowValue
+        When the policy cannot read a value.
+    """
+    if work.failures:
+        _refuse_undecidable(work)
+    if work.loadout.policy.task == "binary":
+        return _decide_actions(work)
+    return [_decide_value(work, row) for row in range(len(work.seats))]
+
+
+def _refuse_undecidable(work: Work) -> None:
+    loadout, reader = work.loadout, work.loadout.champion.reader
+    for row, why in work.failures.items():
+        if loadout.has_fallback and reader.can_fall_back(work.columns[row]):
+            continue
+        if row in work.read.lacking:
+            missing = work.read.lacking[row] if not loadout.has_fallback else reader.first_without(work.columns[row])
+            raise bad_row(reader.lacks(row, missing))
+        if why == MISSING_FEATURES:
+            raise BadRow(
+                f"row {row}: the model gives no score for this row, and the charter signs no fallback; send the values "
+                "that are null where they are known",
+                row=row,
+            )
+        raise NoDecision(
+            f"no decision: {FAILURES[why]}, and the charter signs no fallback; try again, or have one signed", why=why
+        )
+
+
+def _decide_actions(work: Work) -> list[DecidedRow]:
+    policy = work.loadout.policy
+    gains: Sequence[float | None] = [
+        None if output is None else policy.gain(output[0], columns)
+        for output, columns in zip(work.answers, work.columns, strict=True)
+    ]
+    times = [policy.event_time(columns) for columns in work.columns]
+    rules = [_rules_of(work, row) for row in range(len(gains))]
+    return [
+        _told(work, row, _decision(work, row, gain, rules[row]), gain=gain, time=times[row])
+        for row, gain in enumerate(gains)
+    ]
+
+
+def _rules_of(work: Work, row: int) -> tuple[bool, bool]:
+    """Return what the old rule and the fallback say of a row, where they are asked."""
+    loadout, columns = work.loadout, work.columns[row]
+    baseline = loadout.policy.control_group > 0 and loadout.decider.is_control(work.units[row])
+    return (
+        bool(loadout.policy.baseline(columns)) if baseline else False,
+        bool(loadout.policy.fallback(columns)) if row in work.failures else False,
+    )
+
+
+def _decision(work: Work, row: int, gain: float | None, rules: tuple[bool, bool]) -> Decision:
+    loadout, seat = work.loadout, work.seats[row]
+    named = work.prediction_id + row.to_bytes(4, "big")
+    if gain is None:
+        return loadout.decider.fall_back(
+            moment=work.moment,
+            acts=rules[1],
+            unit=work.units[row],
+            prediction_id=named,
+            reason=f"fallback:{work.failures[row]}",
+            baseline=rules[0],
+        )
+    return loadout.decider.decide(
+        moment=work.moment,
+        gain=gain,
+        unit=work.units[row],
+        prediction_id=named,
+        baseline=rules[0],
+        role=seat.role,
+        share=loadout.share_of(seat),
+    )
+
+
+def _told(work: Work, row: int, decision: Decision, *, gain: float | None, time: int | None) -> DecidedRow:
+    return DecidedRow(
+        row,
+        work.ids[row],
+        time,
+        decision.role,
+        work.seats[row].digest,
+        work.answers[row],
+        gain,
+        decision.qualifies,
+        decision.acted,
+        None,
+        decision.reason,
+        decision.propensity,
+    )
+
+
+def _decide_value(work: Work, row: int) -> DecidedRow:
+    """Decide a row whose decision is a number or a class: nothing of the capacity is taken."""
+    loadout, columns, seat = work.loadout, work.columns[row], work.seats[row]
+    policy, output = loadout.policy, work.answers[row]
+    chance = 1.0 - policy.control_group
+    role, reason, propensity = seat.role, PREDICTED, chance * loadout.share_of(seat)
+    predicted = policy.choose(output, columns) if output is not None else policy.fallback(columns)
+    if output is None:
+        role, reason, propensity = FALLBACK, f"fallback:{work.failures[row]}", chance
+    if policy.control_group > 0 and loadout.decider.is_control(work.units[row]):
+        said = policy.baseline(columns)
+        if said is not None:
+            role, reason, propensity, predicted = CONTROL, OLD_RULE, policy.control_group, said
+    if predicted is None:
+        raise NoDecision(f"no decision: row {row} has no score, and the fallback gives nothing for it", row=row)
+    return DecidedRow(
+        row=row,
+        association_id=work.ids[row],
+        event_time=policy.event_time(columns),
+        role=role,
+        model_version=seat.digest,
+        scores=output,
+        expected_gain=None,
+        qualifies=False,
+        acted=False,
+        predicted=predicted,
+        reason=reason,
+        propensity=propensity,
+    )

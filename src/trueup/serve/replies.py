@@ -1,0 +1,130 @@
+"""What does the answer to a prediction look like? Bytes that are joined, not documents that are encoded.
+
+A text that comes from outside (the name of a case, a class) is encoded; all else is ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trueup.kernel.ids import id_as_text, parse_id
+from trueup.lake.log_records import FALLBACK, DecidedRow
+from trueup.serve.reasons import Reason
+from trueup.serve.refusals import Headers
+
+if TYPE_CHECKING:
+    from trueup.serve.loadout import Loadout
+
+Reasons = Sequence[tuple[Reason, ...] | None] | None
+_encode = msgspec.json.Encoder().encode
+
+
+class Reply(msgspec.Struct, gc=False):
+    """An answer, and what must be in the log before it leaves."""
+
+    status: int
+    body: bytes
+    frame: bytes | None = None
+    """For the recorder (`lake/log_records.py`); None where nothing is recorded."""
+    rows: int = 0
+    """Answered rows, or recorded facts."""
+    headers: Headers = ()
+    key: tuple[str, bytes] | None = None
+    """Under which a retry finds it; see `Answerer.recorded`."""
+    shadowed: Any = None
+    """What shadows are asked about afterwards; see `Answerer.shadow_frames`."""
+    decode_ns: int = 0
+    predict_ns: int = 0
+    policy_ns: int = 0
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """A decided request, ready to be told in the form of its interface."""
+
+    prediction_id: bytes
+    rows: Sequence[DecidedRow]
+    reasons: Reasons
+    """For each row, None where the model cannot be asked why; None where nobody asked."""
+    loadout: Loadout
+
+
+Form = Callable[[Answered], bytes]
+
+
+def prediction_text(prediction_id: bytes, row: int) -> str:
+    """Return how a row of a request is named: the id, and from the second row on ``:`` and its number."""
+    text = id_as_text(prediction_id)
+    return f"{text}:{row}" if row else text
+
+
+def parse_prediction(text: str) -> tuple[bytes, int]:
+    """Return the id and the row that a name says.
+
+    Raises
+    ------
+    BadId
+
+    Examples
+    --------
+    >>> parse_prediction("01890a5d-ac96-774b-bcce-b302099a8057:12")[1]
+    12
+    """
+    name, mark, row = text.partition(":")
+    if mark and not (row.isascii() and row.isdigit() and len(row) < 7):
+        name = ""
+    return parse_id(name), int(row) if mark and name else 0
+
+
+def rows_form(answered: Answered) -> bytes:
+    """Return the answer of ``POST /predict``: one object for each row."""
+    policy = answered.loadout.policy
+    classes = answered.loadout.champion.classes
+    tail = f'","policy_version":"{policy.version}"'
+    told = []
+    for place, row in enumerate(answered.rows):
+        reasons = b"" if answered.reasons is None else b',"reasons":' + _encode(answered.reasons[place])
+        told.append(
+            b"".join(
+                (
+                    b'{"prediction_id":"',
+                    prediction_text(answered.prediction_id, row.row).encode(),
+                    b'","association_id":',
+                    b"null" if row.association_id is None else _encode(row.association_id),
+                    b',"score":',
+                    _score(row.scores, classes),
+                    b',"decision":',
+                    decision_bytes(row),
+                    b',"decision_by":"',
+                    b"fallback" if row.role == FALLBACK else row.role.encode(),
+                    b'","reason":"',
+                    row.reason.encode(),
+                    b'","qualifies":true,"model_version":"'
+                    if row.qualifies
+                    else b'","qualifies":false,"model_version":"',
+                    row.model_version.encode(),
+                    tail.encode(),
+                    reasons,
+                    b"}",
+                )
+            )
+        )
+    return b'{"predictions":[' + b",".join(told) + b"]}"
+
+
+def decision_bytes(row: DecidedRow) -> bytes:
+    """Return the decision as JSON: whether to act, or the predicted number or class."""
+    if row.predicted is None:
+        return b"true" if row.acted else b"false"
+    return _encode(row.predicted)
+
+
+def _score(scores: tuple[float, ...] | None, classes: Sequence[str]) -> bytes:
+    if scores is None:
+        return b"null"
+    if len(scores) == 1:
+        return repr(scores[0]).encode() if math.isfinite(scores[0]) else b"null"
+    return _encode(dict(zip(classes, scores, strict=True)) if classes else scores)
