@@ -1,0 +1,245 @@
+"""How do finished segments become files that everybody can read, each record exactly once, whatever is killed?
+
+A batch of segments becomes a few Parquet files, and one manifest entry that names them all: with it the records are in
+the log, before it they are not. A segment that an entry names is never sealed again; it is only removed. Segments that
+cannot be sealed yet wait, and keep nothing else waiting.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trueup.lake.errors import LakeError
+from trueup.lake.feature_schemas import FeatureColumn, read_schema
+from trueup.lake.log_features import features_as_arrow
+from trueup.lake.log_files import write_log_file
+from trueup.lake.log_manifest import AlreadySealed, Draft, LogManifest
+from trueup.lake.log_records import BadRecord, PredictionRecord, Record, decode_record
+from trueup.lake.log_tables import COLUMNS, as_arrow, rows_by_table
+from trueup.lake.segments import BadSegment, finished, list_segments, read_segment
+from trueup.lake.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_BYTES = 64 * 1024 * 1024
+_BATCH_SEGMENTS = 200  # held open at once
+_CHUNK = 10_000
+_POSITION = ".position"
+_LOCK = ".sealing"
+_REMEMBER_EVERY = 32
+Tables = dict[str, list[Any]]
+
+
+class SealingElsewhere(LakeError):
+    """Another process seals this folder."""
+
+    code = "lake.sealing-elsewhere"
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What one pass did."""
+
+    segments: int = 0
+    rows: int = 0
+    """Of all tables but features."""
+    torn_bytes: int = 0
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Segments that could not be sealed, with why."""
+
+
+@dataclass
+class _Batch:
+    names: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    torn_bytes: int = 0
+    rows: int = 0
+    tables: Tables = field(default_factory=dict)
+
+
+@contextmanager
+def sealing_alone(hot: Path) -> Iterator[None]:
+    """Hold a folder of segments as the only one who seals it.
+
+    Raises
+    ------
+    SealingElsewhere
+    """
+    hot.mkdir(parents=True, exist_ok=True)
+    with (hot / _LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SealingElsewhere(f'another process seals "{hot}"; one is enough', place=str(hot)) from None
+        yield
+
+
+class Sealer:
+    """Seals the segments of one project that lie in one folder; within `sealing_alone`.
+
+    Parameters
+    ----------
+    store : Store
+    project : str
+    hot : Path
+        The folder of segments.
+    clock : callable
+        Microseconds UTC.
+    """
+
+    def __init__(self, store: Store, project: str, *, hot: Path, clock: Callable[[], int]) -> None:
+        self.manifest = LogManifest(store, project)
+        self._store, self._project, self._hot, self._clock = store, project, hot, clock
+        self._checked: int | None = None
+        """Entry up to which no segment in the folder is named; None: not known."""
+        self._passes = 0
+
+    def seal_finished(self) -> Sealed:
+        """Seal every segment whose writer is done or dead, and return what was done.
+
+        Raises
+        ------
+        StoreFull, StoreReadOnly, StoreUnavailable
+            The segments stay, for another pass.
+        """
+        self.manifest.refresh()
+        self._remove_named()
+        total = Sealed()
+        left = list(list_segments(self._hot))
+        while left:
+            with ExitStack() as held:
+                batch, left = self._gather(left, held, total.waiting)
+                self._publish(batch)
+            total = Sealed(
+                total.segments + len(batch.paths),
+                total.rows + batch.rows,
+                total.torn_bytes + batch.torn_bytes,
+                total.waiting,
+            )
+        self._remember()
+        return total
+
+    def _gather(self, paths: Sequence[Path], held: ExitStack, waiting: dict[str, str]) -> tuple[_Batch, list[Path]]:
+        """Read segments until a batch is full, and return it with those that are left."""
+        batch, size = _Batch(), 0
+        for place, path in enumerate(paths):
+            if size >= BATCH_BYTES or place >= _BATCH_SEGMENTS:
+                return batch, list(paths[place:])
+            if not held.enter_context(finished(path)):
+                continue
+            size += path.stat().st_size
+            try:
+                segment = read_segment(path)
+                tables = self._tables_of(segment.frames)
+            except (BadSegment, BadRecord, msgspec.DecodeError) as error:
+                waiting[path.name] = str(error)
+                continue
+            except LakeError as error:
+                waiting[path.name] = error.message
+                continue
+            batch.names.append(path.name)
+            batch.paths.append(path)
+            batch.torn_bytes += segment.torn_bytes
+            for table, pieces in tables.items():
+                batch.tables.setdefault(table, []).extend(pieces)
+                batch.rows += sum(piece.num_rows for piece in pieces) if table in COLUMNS else 0
+        return batch, []
+
+    def _tables_of(self, frames: Sequence[bytes]) -> Tables:
+        found: Tables = {}
+        for start in range(0, len(frames), _CHUNK):
+            records = [decode_record(frame) for frame in frames[start : start + _CHUNK]]
+            for table, rows in rows_by_table(records).items():
+                if rows:
+                    found.setdefault(table, []).append(as_arrow(table, rows))
+            for digest, served in _by_schema(records).items():
+                found.setdefault(f"features/{digest}", []).append(features_as_arrow(served, self._schema(digest)))
+        return found
+
+    def _schema(self, digest: str) -> tuple[FeatureColumn, ...]:
+        return read_schema(self._store, digest)
+
+    def _publish(self, batch: _Batch) -> None:
+        if not batch.paths:
+            return
+        if batch.tables:
+            added = tuple(
+                write_log_file(self._store, self._project, table=table, rows=_joined(pieces), now=self._clock())
+                for table, pieces in batch.tables.items()
+            )
+            draft = Draft(
+                kind="sealed",
+                at=self._clock(),
+                added=added,
+                segments=tuple(batch.names),
+                torn_bytes=batch.torn_bytes,
+            )
+            try:
+                self.manifest.append(draft, after=self._checked)
+            except AlreadySealed:
+                for file in added:
+                    self._store.delete(file.path)
+                self._remove_named()
+                return
+        for path in batch.paths:
+            path.unlink()
+        self._checked = self.manifest.position
+
+    def _remove_named(self) -> None:
+        """Remove the segments that the manifest names: a kill came between the entry and their removal."""
+        if self._checked is None:
+            self._checked = _read_position(self._hot)
+        if not list_segments(self._hot):
+            self._checked = self.manifest.position
+            return
+        if self._checked < self.manifest.position:
+            for entry in self.manifest.entries(after=self._checked):
+                for name in entry.segments:
+                    (self._hot / name).unlink(missing_ok=True)
+            self._checked = self.manifest.position
+
+    def _remember(self) -> None:
+        """Write down from which entry on segments may be named, now and then: a start need not read all entries."""
+        if self._passes % _REMEMBER_EVERY == 0 and self._checked is not None:
+            unnamed = self._hot / f"{_POSITION}.new"
+            with suppress(OSError):
+                unnamed.write_text(str(self._checked))
+                unnamed.replace(self._hot / _POSITION)
+        self._passes += 1
+
+
+def remove_unnamed(hot: Path) -> None:
+    """Remove files that a killed writer had not yet named; within `sealing_alone`."""
+    for path in hot.glob(".*~*~*"):
+        with finished(path) as done:
+            if done:
+                path.unlink(missing_ok=True)
+
+
+def _by_schema(records: Sequence[Record]) -> dict[str, list[PredictionRecord]]:
+    found: dict[str, list[PredictionRecord]] = {}
+    for record in records:
+        if isinstance(record, PredictionRecord) and record.body:
+            found.setdefault(record.schema_digest, []).append(record)
+    return found
+
+
+def _joined(pieces: Sequence[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(pieces)
+
+
+def _read_position(hot: Path) -> int:
+    try:
+        return int((hot / _POSITION).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0

@@ -1,0 +1,83 @@
+"""Who seals the log of a host? One process beside the servers: ``python -m trueup.lake.sealing_process``.
+
+It seals what is finished every few seconds, goes on when the lake is gone, and catches up when it is back. SIGTERM ends
+it after the pass it is in. What it does is told on standard output, a JSON object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from trueup.lake.errors import LakeError
+from trueup.lake.sealing import Sealer, remove_unnamed, sealing_alone
+from trueup.lake.stores import open_store
+
+Tell = Callable[[dict[str, object]], None]
+
+
+def keep_sealing(sealer: Sealer, *, passes: Iterator[object], tell: Tell) -> None:
+    """Seal once for each of `passes`; tell what was sealed, what waits, and when the lake is gone or back.
+
+    A lake that does not answer ends nothing: the segments stay, and the next pass tries again.
+    """
+    problem = ""
+    waiting: dict[str, str] = {}
+    for _ in passes:
+        try:
+            sealed = sealer.seal_finished()
+        except LakeError as error:
+            if error.message != problem:
+                tell({"problem": error.message, "code": error.code})
+            problem = error.message
+            continue
+        if problem:
+            tell({"problem": None})
+            problem = ""
+        if sealed.segments or sealed.waiting != waiting:
+            tell(asdict(sealed))
+        waiting = sealed.waiting
+
+
+def _passes(seconds: float, ended: threading.Event) -> Iterator[None]:
+    """Yield at once and then every few seconds, and once more when the process should end."""
+    while not ended.is_set():
+        yield
+        ended.wait(seconds)
+    yield
+
+
+def _tell(facts: dict[str, object]) -> None:
+    print(json.dumps(facts), flush=True)  # noqa: T201  # read by whoever started the process
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Seal until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m trueup.lake.sealing_process", description=__doc__)
+    parser.add_argument("--lake", required=True, help="folder or URL of the lake; AWS_* of the environment for s3:")
+    parser.add_argument("--project", required=True)
+    parser.add_argument("--hot", required=True, type=Path, help="folder in which the servers write their segments")
+    parser.add_argument("--seconds", type=float, default=5.0, help="between two passes")
+    chosen = parser.parse_args(arguments)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    store = open_store(chosen.lake, options=options)
+    sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=lambda: time.time_ns() // 1000)
+    with sealing_alone(chosen.hot):
+        remove_unnamed(chosen.hot)
+        keep_sealing(sealer, passes=_passes(chosen.seconds, ended), tell=_tell)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

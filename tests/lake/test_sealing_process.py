@@ -1,0 +1,75 @@
+"""Does the process that seals go on when the lake is gone, and end when it is asked to?"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.lake.log_making import NOON, a_prediction, a_segment
+
+from trueup.lake.errors import StoreUnavailable
+from trueup.lake.folder_store import FolderStore
+from trueup.lake.log_manifest import LogManifest
+from trueup.lake.sealing import Sealer
+from trueup.lake.sealing_process import keep_sealing
+from trueup.lake.segments import list_segments
+
+
+class Gone(FolderStore):
+    """A lake that does not answer while it is gone."""
+
+    gone = True
+
+    def get(self, key: str) -> bytes:
+        if self.gone:
+            raise StoreUnavailable("the lake does not answer")
+        return super().get(key)
+
+
+def test_it_goes_on_without_the_lake_and_catches_up(tmp_path: Path) -> None:
+    store, hot = Gone(tmp_path / "lake"), tmp_path / "hot"
+    told: list[dict[str, object]] = []
+
+    sealer = Sealer(store, "p", hot=hot, clock=lambda: NOON)
+    for step in range(3):
+        a_segment(hot, [a_prediction()], now=NOON + step)
+        keep_sealing(sealer, passes=iter([step]), tell=told.append)
+    assert len(list_segments(hot)) == 3
+    assert [fact["problem"] for fact in told] == ["the lake does not answer"] * 3
+
+    def until_back() -> Iterator[int]:
+        for step in range(4):
+            store.gone = step < 2
+            yield step
+
+    told.clear()
+    keep_sealing(sealer, passes=until_back(), tell=told.append)
+    assert told[0]["problem"] == "the lake does not answer"
+    assert told[1] == {"problem": None}
+    assert (told[2]["segments"], told[2]["rows"]) == (3, 3)
+    assert len(told) == 3
+    assert list_segments(hot) == ()
+
+
+def test_it_tells_what_it_seals_and_ends_when_asked(tmp_path: Path) -> None:
+    hot = tmp_path / "hot"
+    a_segment(hot, [a_prediction()], torn=b"x")
+    unnamed = hot / ".0000000000000001~host~1~0000000000000000.segment"
+    unnamed.write_bytes(b"")
+    command = [sys.executable, "-m", "trueup.lake.sealing_process", "--lake", str(tmp_path / "lake")]
+    command += ["--project", "p", "--hot", str(hot), "--seconds", "3600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        a_segment(hot, [a_prediction()])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert told == {"segments": 1, "rows": 1, "torn_bytes": 1, "waiting": {}}
+    assert list_segments(hot) == ()  # a last pass
+    assert not unnamed.exists()
+    manifest = LogManifest(FolderStore(tmp_path / "lake"), "p")
+    assert manifest.refresh() == 2
