@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from trueup.compute.pool import NotSendable, WorkerDied, WorkerFailed, run_all
+from trueup.compute.pool import NotSendable, WorkerDied, WorkerFailed, run_all, run_stream
 from trueup.kernel.errors import Mistake, Mistakes, TrueupError
 
 
@@ -125,3 +126,32 @@ def _wait(process: int) -> None:
     import select
 
     select.select([process], [], [])
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_stream_of_results_is_in_the_order_of_the_items(workers: int) -> None:
+    assert list(run_stream(square, iter(range(20)), workers=workers)) == [number**2 for number in range(20)]
+
+
+def test_a_stream_reads_no_further_ahead_than_two_items_a_worker() -> None:
+    read = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    stream = run_stream(square, items(), workers=2)
+    assert [next(stream) for _ in range(3)] == [0, 1, 4]
+    assert len(read) <= 3 + 4
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_an_error_in_a_stream_ends_it() -> None:
+    with pytest.raises(TrueupError, match="use 2"):
+        list(run_stream(fail, iter([0, 1, 2, 3]), workers=2))
+
+
+def test_a_worker_that_dies_in_a_stream_is_said() -> None:
+    with pytest.raises(WorkerDied, match="signal 9"):
+        list(run_stream(die, iter([0, 1, 2, 3]), workers=2))

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from trueup.align.charter import Project
+from trueup.align.streaming import pace_document, pace_from
 from trueup.bundle.features import FeatureSpec
 from trueup.kernel.periods import moment_of
-from trueup.loop.carried import data_window_of, reference_of
+from trueup.loop.carried import data_window_of, pace_of, recent_rows, reference_of
 from trueup.loop.prepare import Workspace, history_of
 
 from .conftest import past
@@ -61,3 +62,24 @@ def test_data_without_a_time_has_no_window(small_project: Made) -> None:
     history = replace(history_of(*small_project()), dated=False)
 
     assert data_window_of(history, np.array([0]), known_by=0, timezone="UTC") is None
+
+
+def test_a_pace_counts_the_cases_of_the_last_four_weeks(small_project: Made) -> None:
+    project, workspace = small_project()
+    history = history_of(project, workspace)
+    moments = np.asarray(history.event_time)
+    in_four_weeks = int((moments > moments[-1] - 28 * 86_400_000_000).sum())
+    rows = recent_rows(history)
+
+    document = pace_of(project.charter, history, gains=np.linspace(-5, 5, len(rows)))
+
+    pace = pace_from(document)
+    assert len(rows) == in_four_weeks
+    # 168 hours of a week, each seen four times
+    assert abs(pace.cases_per_hour.sum() - in_four_weeks / 4) < 1
+    assert (pace.gains > 0).sum() == in_four_weeks // 2
+    assert pace_document(pace) == document
+
+
+def test_data_without_a_time_has_no_recent_rows(small_project: Made) -> None:
+    assert not len(recent_rows(replace(history_of(*small_project()), dated=False)))

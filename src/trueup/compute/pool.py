@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -87,6 +87,64 @@ def run_all(
     return [results[index] for index in range(len(items))]
 
 
+def run_stream(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 1) -> Iterator[Result]:
+    """Yield ``function(item)`` for each of many items, in their order, holding no more than a few of them.
+
+    Parameters
+    ----------
+    function : callable
+        As for `run_all`.
+    items : iterable
+        Read as workers become free: at most two for each worker are waiting or done and not yet taken.
+    workers : int
+        Processes, 1 or more; 1 runs in this process.
+
+    Raises
+    ------
+    Exception
+        As `run_all`. When the caller stops early, or anything is raised, all workers are ended.
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    pool: list[tuple[BaseProcess, Connection]] = []
+    try:
+        for _ in range(workers):
+            pool.append(_start_worker())  # noqa: PERF401 - what was started before an error must be in the pool
+        yield from _stream(function, enumerate(items), pool)
+    except BaseException:
+        _end(pool, at_once=True)
+        raise
+    _end(pool, at_once=False)
+
+
+def _stream(
+    function: Callable[[Any], Any], items: Iterator[tuple[int, Any]], pool: Sequence[tuple[BaseProcess, Connection]]
+) -> Iterator[Any]:
+    idle = [connection for _, connection in pool]
+    process_of = {connection: process for process, connection in pool}
+    busy: dict[Connection, int] = {}
+    results: dict[int, Any] = {}
+    wanted, more = 0, True
+    while more or busy or results:
+        while more and idle and len(busy) + len(results) < 2 * len(pool):
+            following = next(items, None)
+            more = following is not None
+            if following is not None:
+                index, item = following
+                _give_next(idle[-1], {index: _sendable(function, item)}, [index], busy)
+                idle.pop()
+        if wanted in results:
+            yield results.pop(wanted)
+            wanted += 1
+        elif busy:
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                index = busy.pop(ready)
+                results[index] = _received(ready, process_of[ready], index)
+                idle.append(ready)
+
+
 def _done(result: Result, index: int, on_done: Callable[[int, Result], None] | None) -> Result:
     if on_done:
         on_done(index, result)
@@ -134,7 +192,12 @@ def _gather(
     return results
 
 
-def _give_next(connection: Connection, tasks: Sequence[bytes], waiting: list[int], busy: dict[Connection, int]) -> None:
+def _give_next(
+    connection: Connection,
+    tasks: Sequence[bytes] | Mapping[int, bytes],
+    waiting: list[int],
+    busy: dict[Connection, int],
+) -> None:
     if waiting:
         index = waiting.pop(0)
         busy[connection] = index

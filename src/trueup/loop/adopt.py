@@ -25,7 +25,7 @@ from trueup.bundle.trying import Tried, try_features
 from trueup.data.history import History
 from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
-from trueup.loop.carried import reference_of
+from trueup.loop.carried import pace_of, reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
@@ -327,23 +327,28 @@ def _with_past(
     width = max(len(output) for output in tried.outputs if output is not None)
     answers = np.array([(np.nan,) * width if output is None else output for output in tried.outputs])
     scores = answers[:, 0] if width == 1 else answers
+    reference = reference_of(history, contents.features, scores=scores, rows=places)
+    cutoff, pace = _cutoff_and_pace(project, history, scores, places, scratch=scratch)
     return replace(
         contents,
         policy=policy_document(project),
-        reference=reference_of(history, contents.features, scores=scores, rows=places),
-        cutoff=_cutoff(project, history, scores, places, scratch=scratch),
+        reference=reference if pace is None else reference | {"pace": pace},
+        cutoff=cutoff,
     )
 
 
-def _cutoff(
+def _cutoff_and_pace(
     project: Project, history: History, scores: NDArray[np.float64], places: NDArray[np.int64], *, scratch: Path
-) -> float | None:
-    answered = ~np.isnan(scores)
+) -> tuple[float | None, dict[str, Any] | None]:
     with open_workbench(project, history, scratch) as (_, pricer):
         worth = worth_of(project, history, pricer)
         if not isinstance(worth, DecisionWorth):
-            return None
-        return cutoff_of(project, history, worth, scores=scores[answered], rows=places[answered])
+            return None, None
+        answered = ~np.isnan(scores)
+        scores, places = scores[answered], places[answered]
+        cutoff = cutoff_of(project, history, worth, scores=scores, rows=places)
+        pace = pace_of(project.charter, history, gains=worth.gains(scores, places)) if history.dated else None
+        return cutoff, pace
 
 
 def _notes(tried: Tried, real: int, history: History | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What of a project's past goes into a bundle beside the model? Which days it is from, and what its rows were like."""
+"""What of a project's past goes into a bundle beside the model? Its days, what rows were like, what usually arrives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trueup.align.allocation import PACE_SAMPLE, learn_pace
+from trueup.align.charter import Charter
+from trueup.align.streaming import pace_document
 from trueup.bundle.features import FeatureSpec
 from trueup.data.columns import read_category_codes, read_numbers
 from trueup.data.history import History
+from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_iso
+from trueup.loop.deciding import PACE_DAYS
 from trueup.measure.profiles import (
     CategoryProfile,
     NumberProfile,
@@ -64,6 +69,37 @@ def reference_of(history: History, features: Sequence[FeatureSpec], *, scores: A
         "scores": [as_json(profile_numbers(np.ascontiguousarray(column))) for column in columns.T],
         "rows": len(rows),
     }
+
+
+def recent_rows(history: History) -> Rows:
+    """Return some of the rows of the last four weeks, on whose gains a bundle's pace rests; none without times."""
+    if not history.dated:
+        return np.zeros(0, dtype=np.int64)
+    recent = _last_weeks(history)
+    return np.arange(recent.start, recent.stop, max(1, -(-(recent.stop - recent.start) // PACE_SAMPLE)))
+
+
+def pace_of(charter: Charter, history: History, *, gains: Array) -> dict[str, Any]:
+    """Return what usually arrives, as the document that every server and batch run with the bundle decides by.
+
+    Parameters
+    ----------
+    charter : Charter
+    history : History
+        With times.
+    gains : ndarray of float
+        Expected gains of recent cases by the bundle's own scores; NaN where there is no score.
+    """
+    recent = _last_weeks(history)
+    last = int(history.event_time[-1]) + 1
+    moments = np.asarray(history.event_time[recent])
+    first = max(last - PACE_DAYS * MICROSECONDS_PER_DAY, int(history.event_time[0]))
+    return pace_document(learn_pace(moments, gains, first=first, last=last, calendar=charter.calendar()))
+
+
+def _last_weeks(history: History) -> slice:
+    last = int(history.event_time[-1]) + 1
+    return history.rows_between(last - PACE_DAYS * MICROSECONDS_PER_DAY, last)
 
 
 def _profile(history: History, feature: FeatureSpec, rows: Rows) -> NumberProfile | CategoryProfile:

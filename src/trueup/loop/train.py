@@ -22,7 +22,7 @@ from trueup.improve.training_rows import rows_known_then
 from trueup.kernel.errors import TrueupError
 from trueup.kernel.periods import NEVER, local_iso
 from trueup.lake.rehearsals import Notice
-from trueup.loop.carried import data_window_of, reference_of
+from trueup.loop.carried import data_window_of, pace_of, recent_rows, reference_of
 from trueup.loop.cutoff import cutoff_of
 from trueup.loop.packaging import check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
@@ -152,9 +152,13 @@ def _package(
 ) -> BundleRef:
     profiled = rows.rows[:: max(1, -(-len(rows.rows) // _PROFILED_ROWS))]
     scores = runner.predict_rows(model, history.table_path, profiled)
-    cutoff = None
+    cutoff, reference = None, reference_of(history, model.inputs, scores=scores, rows=profiled)
     if isinstance(worth, DecisionWorth):
         cutoff = cutoff_of(project, history, worth, scores=scores, rows=profiled)
+        recent = recent_rows(history)
+        if len(recent):
+            gains = worth.gains(runner.predict_rows(model, history.table_path, recent), recent)
+            reference |= {"pace": pace_of(project.charter, history, gains=gains)}
     estimator = runner.export(model, workspace.scratch / f"{model.digest[:32]}.pickle")
     try:
         contents = BundleContents(
@@ -172,7 +176,7 @@ def _package(
             metrics=_metrics(project, history, rows, choice),
             recipe=choice.recipe.as_json(),
             recipe_digest=choice.recipe.digest,
-            reference=reference_of(history, model.inputs, scores=scores, rows=profiled),
+            reference=reference,
             code=code_files(Path(project.folder)) if project.train.pipeline else {},
             requirements_lock=_lock_text(Path(project.folder)),
             cutoff=cutoff,
