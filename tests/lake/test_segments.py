@@ -183,6 +183,29 @@ def test_a_segment_that_cannot_be_begun_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+class Sweeping(SystemDisk):
+    """Somebody removes the file before it is locked, as what a dead writer left; so often."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def create(self, path: Path) -> int:
+        file = super().create(path)
+        if self.times > 0:
+            path.unlink()
+        self.times -= 1
+        return file
+
+
+def test_a_segment_that_was_swept_away_before_it_was_locked_is_begun_again(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "p", disk=Sweeping(2), now=NOW)
+    writer.append([b"x"])
+    writer.close()
+    assert read_segment(writer.path).frames == (b"x",)
+    with pytest.raises(StoreUnavailable):
+        SegmentWriter(tmp_path, "p", disk=Sweeping(99), now=NOW)
+
+
 def test_segments_are_listed_by_time(tmp_path: Path) -> None:
     writers = [a_writer(tmp_path, now=NOW + step) for step in (2, 0, 1)]
     for writer in writers:

@@ -32,6 +32,7 @@ LARGEST_FRAME = 256 * 1024 * 1024
 """Bytes. A longer length in a file is damage."""
 _HEAD = struct.Struct("<II")
 _LONGEST_HEADER = 65536
+_ATTEMPTS = 3
 _NAME = re.compile(r"(\d{16})~[A-Za-z0-9._-]+~\d+~[0-9a-f]{16}\.segment")
 
 
@@ -157,6 +158,12 @@ class SegmentWriter:
             os.close(self._file)
 
     def _begin(self, header: bytes) -> int:
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError, BlockingIOError):  # taken for a dead writer's before we had locked it
+                return self._begin_once(header)
+        return self._begin_once(header)
+
+    def _begin_once(self, header: bytes) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unnamed = self.path.with_name(f".{self.path.name}")
         file = self._disk.create(unnamed)
