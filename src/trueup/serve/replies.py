@@ -30,6 +30,8 @@ class Reply(msgspec.Struct, gc=False):
     body: bytes
     frame: bytes | None = None
     """For the recorder (`lake/log_records.py`); None where nothing is recorded."""
+    more_frames: tuple[bytes, ...] = ()
+    """Of a request with many facts; recorded with the first."""
     rows: int = 0
     """Answered rows, or recorded facts."""
     headers: Headers = ()

@@ -1,0 +1,258 @@
+"""What became of a case, what was done, what did a reviewer say, what happened? Facts that callers send for the log.
+
+One fact is a JSON object, many are a list of them. All of a request are good, or none is recorded. A fact that is sent
+again with its own `fact_id` counts once: views of the log take one record for each id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from trueup.kernel.ids import BadId, IdMint, id_as_text, parse_id
+from trueup.kernel.periods import moment_of
+from trueup.lake.log_records import (
+    EventRecord,
+    FactRecord,
+    InterventionRecord,
+    OutcomeRecord,
+    VerdictRecord,
+    encode_record,
+)
+from trueup.serve.refusals import BadForm, NoSuchPath, NotJson, TooManyRows
+from trueup.serve.replies import Reply, parse_prediction
+
+MOST_FACTS = 1_000
+FUTURE_US = 3_600_000_000
+"""How far `known_at` may be ahead of the server's clock: an hour, for clocks that differ."""
+_LONGEST_FACTS = 16_384
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+
+
+class _Fact(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    association_id: Name | int | None = None
+    known_at: Moment | None = None
+    fact_id: Name | None = None
+    project: Name | None = None
+
+
+class _OfPrediction(_Fact, kw_only=True):
+    prediction_id: Name | None = None
+
+
+class Outcome(_OfPrediction, kw_only=True):
+    """What became of a case."""
+
+    outcome: bool | float | Name | None
+
+
+class Intervention(_OfPrediction, kw_only=True):
+    """What was really done with a case."""
+
+    acted: bool
+    note: Annotated[str, msgspec.Meta(max_length=4_000)] | None = None
+
+
+class Verdict(_OfPrediction, kw_only=True):
+    """What a reviewer said of a decision."""
+
+    agrees: bool
+    reviewer: Name
+    reason: Annotated[str, msgspec.Meta(max_length=4_000)] | None = None
+
+
+class Event(_Fact, kw_only=True):
+    """A dated business fact."""
+
+    kind: Name
+    facts: msgspec.Raw = msgspec.Raw(b"{}")  # immutable
+
+
+KINDS: dict[str, type[Outcome | Intervention | Verdict | Event]] = {
+    "outcomes": Outcome,
+    "interventions": Intervention,
+    "verdicts": Verdict,
+    "events": Event,
+}
+"""What is sent to each path."""
+FORMS = {
+    "association_id": "a text or whole number",
+    "prediction_id": "a prediction_id as an answer gave it",
+    "known_at": "a time with its offset, such as 2026-03-01T10:00:00+01:00",
+    "fact_id": "a UUID of version 7, or left out",
+    "project": "the project's name",
+    "outcome": "true or false, a number, a text, or null to take back what was said before",
+    "acted": "true or false",
+    "agrees": "true or false",
+    "reviewer": "a text of 1 to 512 characters",
+    "kind": "a text of 1 to 512 characters",
+    "note": "a text of at most 4000 characters",
+    "reason": "a text of at most 4000 characters",
+    "facts": "a JSON object of at most 16 kB",
+}
+"""What each entry must be."""
+_decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(list[record] | record)  # type: ignore[valid-type]  # made from the table
+    for kind, record in KINDS.items()
+}
+
+
+class FactDesk:
+    """Takes the facts of one project.
+
+    Parameters
+    ----------
+    project : str
+    mint : IdMint
+    """
+
+    def __init__(self, project: str, *, mint: IdMint) -> None:
+        self._project, self._mint = project, mint
+
+    def take(self, kind: str, body: bytes, *, caller: str, now: int) -> Reply:
+        """Return the answer to facts, with a frame for each; it leaves once all are recorded.
+
+        Parameters
+        ----------
+        kind : str
+            outcomes, interventions, verdicts or events.
+        body : bytes
+        caller : str
+        now : int
+            Microseconds UTC.
+
+        Raises
+        ------
+        NotJson, BadForm, TooManyRows
+        NoSuchPath
+            When a fact names another project.
+        """
+        facts = _decode(kind, body)
+        records = [self._record(fact, place, caller=caller, now=now) for place, fact in enumerate(facts)]
+        told = {"recorded": len(records), "fact_ids": [id_as_text(record.fact_id) for record in records]}
+        frames = tuple(encode_record(record) for record in records)
+        return Reply(200, msgspec.json.encode(told), frames[0], rows=len(records), more_frames=frames[1:])
+
+    def _record(self, fact: Any, place: int, *, caller: str, now: int) -> FactRecord:
+        if fact.project is not None and fact.project != self._project:
+            raise NoSuchPath(f"fact {place} is of another project; send it to that project's path")
+        known_at = now if fact.known_at is None else _moment(fact.known_at, place, now=now)
+        shared: dict[str, Any] = {
+            "fact_id": self._mint.new(now) if fact.fact_id is None else _fact_id(fact.fact_id, place),
+            "association_id": None if fact.association_id is None else str(fact.association_id),
+            "known_at": known_at,
+            "recorded_at": now,
+            "caller": caller,
+        }
+        if not isinstance(fact, Event):
+            shared["prediction_id"] = _prediction(fact, place)
+        return _BUILDERS[type(fact)](fact, place, shared)
+
+
+def _decode(kind: str, body: bytes) -> Sequence[Any]:
+    try:
+        if not body.isascii():
+            body.decode()
+        found = _decoders[kind].decode(body)
+    except msgspec.ValidationError as error:
+        raise _refusal(kind, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotJson("the request is no JSON text in UTF-8") from None
+    facts: Sequence[Any] = found if isinstance(found, list) else [found]
+    if not facts:
+        raise BadForm("the list holds no fact; send at least one")
+    if len(facts) > MOST_FACTS:
+        raise TooManyRows(f"the request has {len(facts)} facts, and at most {MOST_FACTS} are taken at once")
+    return facts
+
+
+def _refusal(kind: str, text: str) -> BadForm:
+    """Return what a decoder's error means; only names that are ours are repeated."""
+    fields = KINDS[kind].__struct_fields__
+    _, _, place = text.partition("at `$")
+    row = int(place[1:].partition("]")[0]) if place.startswith("[") and place[1:2].isdigit() else 0
+    named = next((name for name in fields if f".{name}" in place or f"required field `{name}`" in text), None)
+    if named is not None:
+        what = "lacks" if "required" in text else "has the wrong"
+        return BadForm(f"fact {row} {what} {named}; it must be {FORMS[named]}", row=row, field=named)
+    return BadForm(
+        f"a fact of {kind} must be a JSON object, and many are a list of them; it may hold "
+        f"{', '.join(sorted(fields))}, and nothing else",
+        row=row,
+    )
+
+
+def _wrong(place: int, field: str) -> BadForm:
+    return BadForm(f"fact {place} has the wrong {field}; it must be {FORMS[field]}", row=place, field=field)
+
+
+def _prediction(fact: Any, place: int) -> str | None:
+    if fact.prediction_id is None:
+        if fact.association_id is None:
+            raise BadForm(f"fact {place} names no case; give association_id or prediction_id", row=place)
+        return None
+    try:
+        parse_prediction(fact.prediction_id)
+    except BadId:
+        raise BadForm(
+            f"fact {place} has the wrong prediction_id; it must be {FORMS['prediction_id']}",
+            row=place,
+            field="prediction_id",
+        ) from None
+    return str(fact.prediction_id)
+
+
+def _fact_id(text: str, place: int) -> bytes:
+    try:
+        return parse_id(text)
+    except BadId:
+        raise BadForm(
+            f"fact {place} has the wrong fact_id; it must be {FORMS['fact_id']}, or left out",
+            row=place,
+            field="fact_id",
+        ) from None
+
+
+def _moment(given: dt.datetime, place: int, *, now: int) -> int:
+    try:
+        moment = moment_of(given)
+    except OverflowError:
+        moment = now + FUTURE_US + 1
+    if moment > now + FUTURE_US:
+        raise BadForm(
+            f"fact {place} has a known_at that lies in the future; it is when the business knew, not when it will",
+            row=place,
+            field="known_at",
+        )
+    return moment
+
+
+def _outcome(fact: Outcome, _place: int, shared: dict[str, Any]) -> FactRecord:
+    return OutcomeRecord(outcome=fact.outcome, **shared)
+
+
+def _intervention(fact: Intervention, _place: int, shared: dict[str, Any]) -> FactRecord:
+    return InterventionRecord(acted=fact.acted, note=fact.note, **shared)
+
+
+def _verdict(fact: Verdict, _place: int, shared: dict[str, Any]) -> FactRecord:
+    return VerdictRecord(agrees=fact.agrees, reviewer=fact.reviewer, reason=fact.reason, **shared)
+
+
+def _event(fact: Event, place: int, shared: dict[str, Any]) -> FactRecord:
+    text = bytes(fact.facts).decode()
+    if not text.startswith("{") or len(text) > _LONGEST_FACTS:
+        raise _wrong(place, "facts")
+    return EventRecord(kind=fact.kind, facts=text, **shared)
+
+
+_BUILDERS: Mapping[type, Callable[[Any, int, dict[str, Any]], FactRecord]] = {
+    Outcome: _outcome,
+    Intervention: _intervention,
+    Verdict: _verdict,
+    Event: _event,
+}
