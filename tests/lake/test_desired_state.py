@@ -23,6 +23,7 @@ from trueup.lake.desired_state import (
     desired_key,
     parse_desired,
     read_desired,
+    read_history,
     read_statuses,
     token_digest,
     write_status,
@@ -51,6 +52,13 @@ def test_what_was_written_is_read_back_with_the_next_version(store: FolderStore)
     change_desired(store, "fraud", first)
     assert change_desired(store, "fraud", paused).version == 2
     assert read_desired(store, "fraud") == msgspec.structs.replace(STATE, version=2, paused=True)
+
+
+def test_what_was_desired_before_is_kept_newest_first(store: FolderStore) -> None:
+    change_desired(store, "fraud", first)
+    change_desired(store, "fraud", paused)
+    change_desired(store, "fraud", lambda state: msgspec.structs.replace(paused(state), paused=False))
+    assert [(state.version, state.paused) for state in read_history(store, "fraud")] == [(2, True), (1, False)]
 
 
 def test_before_the_first_is_published_a_reader_is_told_what_to_do(store: FolderStore) -> None:

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -196,6 +197,8 @@ def change_desired(store: Store, project: str, change: Callable[[DesiredState | 
         after = msgspec.structs.replace(change(before), version=before.version + 1 if before else 1)
         content = desired_content(after)
         parse_desired(content)
+        if present is not None and before is not None:
+            _keep(store, project, before.version, present.content)
         try:
             if present is None:
                 store.put_if_absent(key, content)
@@ -205,6 +208,12 @@ def change_desired(store: Store, project: str, change: Callable[[DesiredState | 
             continue
         return after
     raise VersionChanged(f'"{key}" in {store.url} kept being changed by others; try again', key=key)
+
+
+def read_history(store: Store, project: str) -> Iterator[DesiredState]:
+    """Yield what was desired before, newest first; the present state is not among it."""
+    for entry in reversed(list(store.list(f"serving/{project}/history"))):
+        yield parse_desired(store.get(entry.key))
 
 
 def write_status(store: Store, status: ServerStatus) -> None:
@@ -226,6 +235,12 @@ def read_statuses(store: Store, project: str) -> tuple[ServerStatus, ...]:
 def token_digest(token: str) -> str:
     """Return under what a token stands in the desired state: its SHA-256."""
     return digest_of_bytes(token.encode())
+
+
+def _keep(store: Store, project: str, version: int, content: bytes) -> None:
+    """Keep a state that is about to be replaced, so that one can go back to it; again is fine."""
+    with suppress(KeyTaken):
+        store.put_if_absent(f"serving/{project}/history/{version:08d}.json", content)
 
 
 def _get(store: Store, project: str) -> Versioned:

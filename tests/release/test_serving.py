@@ -1,0 +1,93 @@
+"""What servers should do changes only as agreed: one champion, a way back, no capacity without a signature."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from trueup.lake.desired_state import BundleRole, DesiredState, token_digest
+from trueup.release.serving import (
+    CapacityRaised,
+    NotServed,
+    NoWayBack,
+    TokenTaken,
+    lowered,
+    rolled_back,
+    with_canary,
+    with_champion,
+    with_shadow,
+    with_token,
+    without,
+    without_token,
+)
+
+POLICY = {"capacity": {"cases": 300, "per": "month"}}
+OLD, NEW, THIRD = "a" * 64, "b" * 64, "c" * 64
+STATE = DesiredState(project="fraud", version=1, bundles=(BundleRole(OLD, "champion"),), policy=POLICY)
+
+
+def roles(state: DesiredState) -> dict[str, str]:
+    return {role.digest[0]: role.role for role in state.bundles}
+
+
+def test_a_canary_that_becomes_champion_is_no_canary_any_more_and_a_shadow_stays() -> None:
+    state = with_shadow(with_canary(STATE, NEW, share=0.1), THIRD, share=0.5)
+    assert roles(state) == {"a": "champion", "b": "canary", "c": "shadow"}
+    assert roles(with_champion(state, NEW, pace=None)) == {"b": "champion", "c": "shadow"}
+
+
+def test_a_canary_keeps_its_cases_when_its_share_grows_and_the_next_one_draws_anew() -> None:
+    first = with_canary(STATE, NEW, share=0.1)
+    grown = with_canary(first, NEW, share=0.5)
+    other = with_canary(grown, THIRD, share=0.1)
+    assert (first.salt, grown.salt, other.salt) == (1, 1, 2)
+    assert roles(other) == {"a": "champion", "c": "canary"}
+
+
+def test_going_back_brings_the_last_other_champion_and_its_pace_and_keeps_what_people_said_since() -> None:
+    before = msgspec.structs.replace(STATE, pace={"old": 1})
+    now = with_champion(before, NEW, pace={"new": 1})
+    now = with_token(lowered(with_canary(now, THIRD, share=0.2), 5), "crm", "secret", scopes=("predict",))
+    back = rolled_back(now, [with_champion(before, NEW, pace=None), before])
+    assert roles(back) == {"a": "champion"}
+    assert (back.pace, back.capacity, [grant.name for grant in back.tokens]) == ({"old": 1}, 5, ["crm"])
+
+
+def test_without_another_champion_there_is_no_way_back() -> None:
+    with pytest.raises(NoWayBack, match="pause"):
+        rolled_back(STATE, [STATE])
+
+
+def test_the_champion_cannot_be_taken_out_nor_what_is_not_there() -> None:
+    with pytest.raises(NotServed, match="champion"):
+        without(STATE, OLD)
+    with pytest.raises(NotServed, match="not among"):
+        without(STATE, NEW)
+    assert without(with_shadow(STATE, NEW, share=1.0), NEW) == STATE
+
+
+@pytest.mark.parametrize("cases", [0, 299, 300, None])
+def test_an_operator_lowers_the_capacity_and_lifts_that_again(cases: int | None) -> None:
+    assert lowered(STATE, cases).capacity == cases
+
+
+def test_no_operator_raises_the_capacity_or_begins_one() -> None:
+    with pytest.raises(CapacityRaised, match="300 cases a month"):
+        lowered(STATE, 301)
+    with pytest.raises(CapacityRaised, match="no limit"):
+        lowered(msgspec.structs.replace(STATE, policy={"capacity": None}), 10)
+
+
+def test_of_a_token_only_the_digest_is_kept_and_its_name_is_used_once() -> None:
+    state = with_token(STATE, "crm", "secret", scopes=("predict", "facts"))
+    assert [(grant.name, grant.sha256) for grant in state.tokens] == [("crm", token_digest("secret"))]
+    with pytest.raises(TokenTaken, match="revoke"):
+        with_token(state, "crm", "another", scopes=("predict",))
+    assert without_token(state, "crm") == STATE
+
+
+def test_a_scope_or_a_caller_that_is_not_there_is_named_with_what_is() -> None:
+    with pytest.raises(TokenTaken, match='did you mean "predict"'):
+        with_token(STATE, "crm", "secret", scopes=("predicts",))
+    with pytest.raises(NotServed, match='did you mean "crm"'):
+        without_token(with_token(STATE, "crm", "secret", scopes=()), "cmr")
