@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trueup.bundle.archive import export_archive, import_archive
-from trueup.bundle.errors import BadArchive, BadSignature, BundleRefused, CannotWrite
+from trueup.bundle.errors import BadArchive, BadSignature, BundleNotFound, BundleRefused, CannotWrite
 from trueup.bundle.loading import verify_bundle
 from trueup.bundle.package import BundleRef
 from trueup.bundle.signing import ensure_signing_key, public_key_path
@@ -123,7 +123,7 @@ def test_an_archive_of_somebody_else_is_refused(bundle: BundleRef, trusted: list
 
 
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path, trusted: list[Path]) -> None:
-    with pytest.raises(BadArchive, match="there is no archive"):
+    with pytest.raises(BundleNotFound, match="there is no archive"):
         import_archive(tmp_path / "none.tar.gz", into=tmp_path, trusted_keys=trusted)
 
 

@@ -171,3 +171,40 @@ def test_a_signed_copy_that_was_altered_is_no_longer_what_was_signed(
     _edit(folder, "cases = 1", "cases = 2")
     document = _check(capsys, str(folder))
     assert (document["signed_by"], document["changed"]) == (None, None)
+
+
+def test_a_column_that_the_table_does_not_have_is_not_in_order(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ingest", str(folder)]) == 0
+    _edit(folder, 'label = "fraud"', 'label = "froud"\nexclude = ["amuont"]')
+    capsys.readouterr()
+
+    assert main(["check", str(folder)]) == 1
+
+    said = capsys.readouterr().err
+    assert "2 mistakes to correct" in said
+    assert "froud" in said
+    assert 'the table has no column "amuont" (did you mean "amount"?)' in said
+
+
+def test_what_init_left_to_be_filled_in_is_not_in_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _edit(folder, 'case_id = "case"', 'case_id = "<column>"')
+
+    assert main(["check", str(folder)]) == 1
+
+    assert '"<column>" is still to be filled in' in capsys.readouterr().err
+
+
+def test_a_vulnerability_that_is_accepted_no_more_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    accepted = '[[package.accept]]\nid = "{}"\nreason = "never reached"\nuntil = {}\n'
+    text = (folder / "trueup.toml").read_text()
+    (folder / "trueup.toml").write_text(
+        text + accepted.format("X-1", "2020-01-01") + accepted.format("X-2", "2999-01-01")
+    )
+
+    assert main(["check", str(folder)]) == 0
+
+    said = capsys.readouterr().out
+    assert "[package.accept-expired] X-1 was accepted until 2020-01-01" in said
+    assert "X-2" not in said

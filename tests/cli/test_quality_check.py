@@ -162,6 +162,21 @@ def test_suggestions_are_toml_that_can_be_pasted(project: Path, capsys: Output) 
     assert "rules hold" in capsys.readouterr().out
 
 
+def test_suggestions_can_be_pasted_beside_the_rules_that_are_there(project: Path, capsys: Output) -> None:
+    rows = "".join(f"{i},{i % 50},{i % 2},DE{i}\n" for i in range(1_500))
+    (project / "cases.csv").write_text("id,amount,late,iban\n" + rows)
+    main(["ingest", str(project)])
+    capsys.readouterr()
+    assert main(["check", "--suggest", str(project)]) == 0
+    said = capsys.readouterr().out
+    assert ["late", "iban"] in [rule.get("columns") for rule in tomllib.loads(said)["data"]["rule"]]
+    (project / "trueup.toml").write_text(PROJECT + said)
+    assert main(["check", str(project)]) == 0
+    capsys.readouterr()
+    assert main(["check", "--suggest", str(project)]) == 0
+    assert "what could be suggested is there already" in capsys.readouterr().out
+
+
 def test_too_few_rows_suggest_nothing_and_say_so(project: Path, capsys: Output) -> None:
     main(["ingest", str(project)])
     capsys.readouterr()
@@ -187,5 +202,6 @@ def test_options_that_contradict_each_other_are_refused(project: Path, capsys: O
 
 def test_a_missing_version_is_named(project: Path, capsys: Output) -> None:
     main(["ingest", str(project)])
-    assert main(["check", "--quality", "--version", "7", str(project)]) == 2
-    assert "versions 0 to 0, not 7" in capsys.readouterr().err
+    for version in ("7", "-1"):
+        assert main(["check", "--quality", "--version", version, str(project)]) == 2
+        assert f"versions 0 to 0, not {version}" in capsys.readouterr().err

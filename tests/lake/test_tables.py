@@ -143,6 +143,9 @@ def test_a_missing_table_or_version_is_named_with_what_is_there(tables: Tables) 
         tables.get("casse")
     with pytest.raises(TableMissing, match="versions 0 to 0, not 4"):
         tables.get("cases", 4)
+    for never in (-1, 2**63):
+        with pytest.raises(TableMissing, match=f"versions 0 to 0, not {never}"):
+            tables.get("cases", never)
     assert tables.names() == ("cases",)
 
 

@@ -453,7 +453,7 @@ def _data(section: Section) -> DataSpec | None:
     source = read_data_source(section)
     label = section.expression("label", example='"is_fraud"')
     times = {key: section.expression(key, expects="moment") for key in ("time", "label_known_at", "label_final_at")}
-    names = {key: section.texts(key) for key in ("case_id", "exclude", "personal", "segments")}
+    names = {key: _columns(section, key) for key in ("case_id", "exclude", "personal", "segments")}
     positive = section.take("positive")
     if positive is not None and not isinstance(positive, str | int):
         section.wrong("positive", f'{positive} is not a value of the label, such as "Yes"')
@@ -467,6 +467,15 @@ def _data(section: Section) -> DataSpec | None:
         return None
     said = None if positive is None else str(positive).lower() if isinstance(positive, bool) else str(positive)
     return DataSpec(source, label, positive=said, split=split, rules=rules, **times, **names)  # type: ignore[arg-type]  # by key
+
+
+def _columns(section: Section, key: str) -> tuple[str, ...]:
+    """Return names of columns; what `trueup init` wrote to be filled in is none."""
+    names = section.texts(key)
+    for name in names:
+        if name.startswith("<") and name.endswith(">"):
+            section.wrong(key, f'"{name}" is still to be filled in; write the name of a column')
+    return names
 
 
 def _train(section: Section | None) -> TrainSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 import zlib
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from trueup.bundle.errors import BadArchive, CannotWrite
+from trueup.bundle.errors import BadArchive, BundleNotFound, BundleRefused, CannotWrite
 from trueup.bundle.layout import MANIFEST, SIGNATURE, is_content_path, is_evidence_path
 from trueup.bundle.loading import is_intact, verify_bundle
 from trueup.bundle.publishing import partial_folder, publish_folder, replace_file
@@ -59,6 +60,8 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path], t
 
     Raises
     ------
+    BundleNotFound
+        There is no such file.
     BadArchive
         When it is no archive of a bundle: links, devices, absolute paths, ``..``, paths no bundle has, a name twice,
         too many files or bytes.
@@ -66,7 +69,7 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path], t
         When what was unpacked does not verify. Nothing is left behind.
     """
     if not archive.is_file():
-        raise BadArchive(f"there is no archive {archive}", path=str(archive))
+        raise BundleNotFound(f"there is no archive {archive}", path=str(archive))
     with partial_folder(into) as work:
         try:
             with gzip.open(archive) as squeezed:
@@ -75,11 +78,24 @@ def import_archive(archive: Path, *, into: Path, trusted_keys: Sequence[Path], t
                 _read_to_the_end(squeezed)
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadArchive(f"{archive.name} is refused: it is damaged, or no archive of a bundle") from error
-        manifest = verify_bundle(work, trusted_keys=trusted_keys, today=today)
+        named = _named(work)
+        try:
+            manifest = verify_bundle(named, trusted_keys=trusted_keys, today=today)
+        except BundleRefused as error:
+            raise type(error)(f"{archive.name}: {error.message}", **error.facts) from error
         final = into / manifest.digest
         if not is_intact(final, trusted_keys=trusted_keys, today=today):
-            publish_folder(work, final)
+            publish_folder(named, final)
     return final
+
+
+def _named(work: Path) -> Path:
+    """Return a bundle that was unpacked, once it has the name it says it has."""
+    manifest = work / MANIFEST
+    if not manifest.is_file():
+        return work
+    with manifest.open("rb") as file:
+        return work.rename(work.with_name(hashlib.file_digest(file, "sha256").hexdigest()))
 
 
 def _unpack(packed: tarfile.TarFile, folder: Path) -> None:

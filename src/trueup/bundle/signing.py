@@ -25,6 +25,7 @@ from trueup.kernel.digests import canonical_json
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _IGNORED = (EVIDENCE_FOLDER, SIGNATURE)
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_TRUST = "where you know its maker, believe their public key: trueup bundle trust FILE.pub"
 _MOST_KEY_BYTES = 100_000
 
 
@@ -91,7 +92,7 @@ def verify_signature(folder: Path, *, trusted_keys: Sequence[Path], today: date 
     if not path.is_file() or path.is_symlink():
         raise BadSignature(f"{folder.name[:12]} is refused: it has no {SIGNATURE}, so nobody says that it is theirs")
     if not trusted_keys:
-        raise BadSignature(f"{folder.name[:12]} is refused: no key is trusted here; name the public key of its maker")
+        raise BadSignature(f"{folder.name[:12]} is refused: no key is trusted here; {_TRUST}")
     _check_spelling(path.read_bytes(), name=folder.name)
     signers = [key for key in trusted_keys if _verify_with(folder, key) is None]
     if signers:
@@ -103,7 +104,7 @@ def verify_signature(folder: Path, *, trusted_keys: Sequence[Path], today: date 
     names = [key.name for key in trusted_keys]
     raise BadSignature(
         f"{folder.name[:12]} is refused: it is not signed by any of the {len(names)} trusted keys "
-        f"({', '.join(names)}), or its files are not those that were signed",
+        f"({', '.join(names)}), or its files are not those that were signed; {_TRUST}",
         keys=names,
     )
 

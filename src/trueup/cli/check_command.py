@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from trueup.cli.console import Console
 from trueup.cli.exits import CHECK_FAILED, OK
 from trueup.cli.workspace import Workspace, project_folder
-from trueup.kernel.errors import Mistakes, TrueupError
+from trueup.kernel.errors import Mistake, Mistakes, TrueupError
 
 if TYPE_CHECKING:
     from trueup.align.charter import Project
@@ -68,12 +69,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         from trueup.cli.quality_check import run_quality
 
         return run_quality(project, arguments, console)
+    misspelt = _misspelt(project)
+    if misspelt:
+        found = Mistakes(misspelt)
+        console.error(found.code, found.message, found.facts)
+        return CHECK_FAILED
     digest = charter_digest(project.charter)
     signature = find_signature(folder, digest)
     if arguments.against:
         comparison: Comparison | None = compare_with(project, Path(arguments.against), console)
     else:
         comparison = None if signature else compare_with_signed(project, folder, console)
+    lapsed = _lapsed(project)
     document = {
         "ok": True,
         "project": project.name,
@@ -83,13 +90,36 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         "charter": asdict(project.charter),
         "signed_by": signature.signer if signature else None,
         "changed": comparison.as_json() if comparison else None,
+        "warnings": lapsed,
     }
     state = f"self-signed by {signature.signer}" if signature else "not signed"
-    lines = [*describe_project(project), "", f"In order. Charter {digest[:12]}, {state}."]
+    lines = [*describe_project(project), "", f"In order. Charter {digest[:12]}, {state}.", *lapsed]
     if comparison:
         lines += ["", *comparison.lines(project.charter.currency)]
     console.result(document, lines)
     return OK
+
+
+def _misspelt(project: Project) -> list[Mistake]:
+    """Return the columns that the project names and its table does not have; none where nothing was ingested yet."""
+    from trueup.align.project_file import check_project_columns
+    from trueup.loop.prepare import open_tables, table_name
+
+    tables = open_tables(Workspace(Path(project.folder)).for_loop())
+    if tables.find(table_name(project)) is None:
+        return []
+    return check_project_columns(project, tables.schema(table_name(project)).names)
+
+
+def _lapsed(project: Project) -> list[str]:
+    """Return the vulnerabilities that nobody answers for any more."""
+    today = dt.datetime.now(dt.UTC).date()
+    return [
+        f"[package.accept-expired] {accepted.id} was accepted until {accepted.until}: packaging refuses it again; "
+        "update the version, or accept it until another day"
+        for accepted in project.package.accepted
+        if dt.date.fromisoformat(accepted.until) < today
+    ]
 
 
 def compare_with(project: Project, path: Path, console: Console) -> Comparison:

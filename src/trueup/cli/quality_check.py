@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def _suggest(project: Project, console: Console) -> int:
             rows = Rows(connection, files, Path(held) / "own")
             found = suggest_rules(rows, project.data, as_of=time.time_ns() // 1000)
     known = {_subject_of(rule) for rule in project.data.rules}
-    fresh = [suggestion for suggestion in found if not _subjects_of(suggestion) <= known]
+    fresh = [new for suggestion in found if (new := _without(suggestion, known, project.data.rules)) is not None]
     head = (
         f"# Rules that all {version.rows:,} rows of {version.id} keep. Put what you mean below [data] in trueup.toml."
     )
@@ -107,12 +108,24 @@ def _subject_of(rule: QualityRule) -> tuple[str, tuple[str, ...]]:
     return rule.kind, columns_of(rule.check) or (rule.name,)
 
 
-def _subjects_of(suggestion: Suggestion) -> set[tuple[str, tuple[str, ...]]]:
+def _without(
+    suggestion: Suggestion, known: set[tuple[str, tuple[str, ...]]], rules: Sequence[QualityRule]
+) -> Suggestion | None:
+    """Return a suggestion without the columns for which there is such a rule; None where nothing of it is left."""
+    suggested = _rules_of(suggestion)
+    fresh = [r for r in suggested if _subject_of(r) not in known and all(r.name != rule.name for rule in rules)]
+    if not fresh or len(fresh) == len(suggested):
+        return suggestion if fresh else None
+    columns = [column for rule in fresh for column in _subject_of(rule)[1]]
+    keys = tuple((key, columns if key == "columns" else value) for key, value in suggestion.keys)
+    return replace(suggestion, keys=keys)
+
+
+def _rules_of(suggestion: Suggestion) -> tuple[QualityRule, ...]:
     from trueup.align.reading import Section
     from trueup.align.rules_text import read_rules
 
-    section = Section({"rule": [dict(suggestion.keys)]}, "data", file="", mistakes=[])
-    return {_subject_of(rule) for rule in read_rules(section)}
+    return read_rules(Section({"rule": [dict(suggestion.keys)]}, "data", file="", mistakes=[]))
 
 
 _NO_RULES = [

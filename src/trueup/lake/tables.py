@@ -30,6 +30,7 @@ Mode = Literal["overwrite", "append"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _STAGING = "_staging"
 _ATTEMPTS = 8
+_MOST_VERSIONS = 1 << 63
 _KEEP_HISTORY = {"delta.logRetentionDuration": "interval 36500 days"}
 
 
@@ -237,6 +238,8 @@ class Tables:
         )
 
     def _open_or_none(self, name: str, version: int | None) -> DeltaTable | None:
+        if version is not None and not 0 <= version < _MOST_VERSIONS:
+            return None
         try:
             return DeltaTable(self._uri(name), version=version, storage_options=self._options or None)
         except TableNotFoundError:

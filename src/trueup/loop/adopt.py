@@ -27,7 +27,7 @@ from trueup.kernel.digests import digest_of, digest_of_bytes
 from trueup.kernel.errors import TrueupError, nearest_spelling
 from trueup.loop.carried import pace_of, reference_of
 from trueup.loop.cutoff import cutoff_of
-from trueup.loop.packaging import check_early, publish
+from trueup.loop.packaging import WITHOUT_PROJECT, check_early, publish
 from trueup.loop.prepare import Progress, Workspace, history_of
 from trueup.loop.stage import open_workbench
 from trueup.loop.worth import DecisionWorth, worth_of
@@ -35,7 +35,6 @@ from trueup.loop.worth import DecisionWorth, worth_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WITHOUT_PROJECT = "without-project"
 _PROFILED_VALUES = 400_000
 """20,000 rows of up to 20 columns, fewer of wider models."""
 _NEEDS = {"onnx": ("onnxruntime",), "lightgbm": ("lightgbm",)}

@@ -23,6 +23,15 @@ from trueup.bundle.vulnerabilities import check_vulnerabilities, refuse_vulnerab
 from trueup.kernel.errors import TrueupError
 from trueup.loop.prepare import Progress, Workspace, open_tables, table_name
 
+WITHOUT_PROJECT = "without-project"
+"""The project's name in a bundle of an MLflow model that was packaged alone."""
+
+
+class OfNoProject(TrueupError):
+    """The last bundle belongs to no project."""
+
+    code = "loop.of-no-project"
+
 
 class KeyReplacesItself(TrueupError):
     """The key that would sign is the one to be replaced."""
@@ -126,8 +135,7 @@ def publish(contents: BundleContents, workspace: Workspace, *, project: Project 
         spec=_spec(project),
         advisories=workspace.advisories,
     )
-    if project is not None:
-        remember_bundle(workspace, bundle)
+    remember_bundle(workspace, bundle)
     return bundle
 
 
@@ -152,6 +160,8 @@ def package_again(
     ------
     BundleRefused
         When it is not what its manifest and signature say.
+    OfNoProject
+        It was made of an MLflow model without a project.
     KeyReplacesItself
         `replaces` is the key that would sign.
 
@@ -166,6 +176,12 @@ def package_again(
         contents = contents_of(bundle, trusted_keys=trusted_keys(workspace.keys), today=workspace.today)
     else:
         contents = _contents_of_replaced(bundle, workspace, replaces)
+    if contents.project == WITHOUT_PROJECT:
+        raise OfNoProject(
+            f"the last bundle, {bundle.name[:12]}, was made of an MLflow model without a project, so the project's "
+            "charter and past are not in it; run trueup package --mlflow PATH again, or trueup train",
+            bundle=bundle.name,
+        )
     made = publish(contents, workspace, project=project)
     return evidence_of(made, stale=tuple(_changed(project, workspace, contents)))
 

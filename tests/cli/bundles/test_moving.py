@@ -42,3 +42,26 @@ def test_a_damaged_archive_is_refused_and_nothing_arrives(
 
     assert json.loads(capsys.readouterr().out)["error"]["code"].startswith("bundle.")
     assert list((tmp_path / "b" / ".trueup" / "lake" / "bundles").iterdir()) == []
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_an_archive_of_a_stranger_is_refused_by_its_name_with_what_to_do(
+    project: Path, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "export", first, "--into", str(tmp_path), "--project", str(project)]) == 0
+    archive = (tmp_path / f"{first}.trueup.tar.gz").rename(tmp_path / "champion.tar.gz")
+    capsys.readouterr()
+
+    assert main(["bundle", "import", str(archive), "--project", str(tmp_path / "b")]) == 1
+
+    said = capsys.readouterr().err
+    assert f"champion.tar.gz: {first[:12]} is refused: no key is trusted here" in said
+    assert "trueup bundle trust FILE.pub" in said
+
+
+def test_an_archive_that_is_not_there_is_bad_input_as_a_bundle_is(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for action in ("import", "verify"):
+        assert main(["bundle", action, "none.tar.gz", "--project", str(project)]) == 2
+        assert "none.tar.gz" in capsys.readouterr().err

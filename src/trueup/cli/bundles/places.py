@@ -78,6 +78,11 @@ def verified(named: str | None, places: Places) -> Iterator[Verified]:
     BundleRefused
         It is not what its manifest and signature say.
     """
+    project = places.workspace.project
+    if not project.is_dir():
+        raise BundleNotFound(
+            f"there is no folder {project}; --project names the project whose bundles and keys count", path=str(project)
+        )
     found = find_bundle(named, bundles=places.bundles) if named is not None else _packaged_last(places)
     with as_folder(found, trusted_keys=places.trusted, today=places.today) as folder:
         yield Verified(folder, verify_bundle(folder, trusted_keys=places.trusted, today=places.today))
