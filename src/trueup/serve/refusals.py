@@ -72,6 +72,14 @@ class NoDecision(Refused):
     headers = ((b"retry-after", b"1"),)
 
 
+class NotReady(Refused):
+    """The server is not warm yet, cannot log, or is about to stop."""
+
+    code = "serve.not-ready"
+    status = 503
+    headers = ((b"retry-after", b"1"),)
+
+
 class NoToken(Refused):
     """The request says no token that is known and still good."""
 

@@ -35,6 +35,9 @@ class Reply(msgspec.Struct, gc=False):
     rows: int = 0
     """Answered rows, or recorded facts."""
     headers: Headers = ()
+    content_type: bytes = b"application/json"
+    project: str = ""
+    """Whose log the frames belong to."""
     key: tuple[str, bytes] | None = None
     """Under which a retry finds it; see `Answerer.recorded`."""
     shadowed: Any = None

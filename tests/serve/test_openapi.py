@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+
+import pytest
+from tests.serve.desks import ask_endpoint, endpoints
+
+from trueup.serve.refusals import Refused
+
+DOCUMENT: dict[str, Any] = json.loads(ask_endpoint(endpoints(), "GET", "/openapi.json").body)
+OPERATIONS = [(method, path, what) for path, methods in DOCUMENT["paths"].items() for method, what in methods.items()]
+
+
+def kinds(base: type[Refused]) -> list[type[Refused]]:
+    return [kind for one in base.__subclasses__() for kind in (one, *kinds(one))]
+
+
+@pytest.mark.parametrize(("method", "path", "what"), OPERATIONS)
+def test_every_example_is_answered(method: str, path: str, what: dict[str, Any]) -> None:
+    body = b""
+    if "requestBody" in what:
+        body = json.dumps(what["requestBody"]["content"]["application/json"]["example"]).encode()
+    assert ask_endpoint(endpoints(), method.upper(), path, body).status == 200
+
+
+@pytest.mark.parametrize(("method", "path", "what"), OPERATIONS)
+def test_every_endpoint_has_code_to_copy(method: str, path: str, what: dict[str, Any]) -> None:
+    samples = {sample["lang"]: sample["source"] for sample in what["x-codeSamples"]}
+    assert set(samples) == {"curl", "Python", "JavaScript"}
+    assert all(path in source for source in samples.values())
+    ast.parse(samples["Python"])
+    assert method in samples["Python"]
+
+
+def test_every_status_of_a_refusal_is_documented_where_it_can_come() -> None:
+    predict = DOCUMENT["paths"]["/predict/small-fraud"]["post"]["responses"]
+    assert {str(kind.status) for kind in kinds(Refused)} <= set(predict)
+
+
+def test_the_schema_of_rows_is_that_of_the_loaded_bundle() -> None:
+    content = DOCUMENT["paths"]["/predict/small-fraud"]["post"]["requestBody"]["content"]["application/json"]
+    row = content["schema"]["properties"]["rows"]["items"]
+    assert row["required"] == ["age", "amount", "fee"]
+    assert set(row["properties"]) == {"age", "amount", "fee", "case"}
+    assert row["properties"]["amount"]["type"] == ["number", "boolean", "null"]
+
+
+def test_paths_without_a_token_are_marked() -> None:
+    free = sorted(path for _, path, what in OPERATIONS if not what["security"])
+    assert free == [
+        "/health/live",
+        "/health/ready",
+        "/openapi.json",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/small-fraud/ready",
+    ]
