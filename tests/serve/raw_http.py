@@ -101,7 +101,7 @@ class Place:
             watcher=self.seen,
             clock=lambda: self.now,
             wall_clock=lambda: 784111777.0,  # Sun, 06 Nov 1994 08:49:37 GMT, as in RFC 9110 5.6.7
-            turn_began=lambda: self.now - self.waited,
+            turn_began=lambda now: now - self.waited,
         )
         self.socket = socket.create_server(("127.0.0.1", 0))
         self._writers: list[asyncio.StreamWriter] = []

@@ -8,10 +8,11 @@ from trueup.serve.http_limits import FrontLimits
 class Admission:
     """Sheds what would queue too long, in a process that does one thing after another.
 
-    The requests that are readable when the loop looks are taken one by one, so one of them has waited at least since
-    the loop looked. That wait is the queue. A burst may queue for `burst_s`; a queue that stands for longer than that
-    is held to `queue_delay_s`, as in K. Nichols and V. Jacobson, "Controlling queue delay" (2012), in the simple form
-    of B. Maurer, "Fail at scale" (2015): no rate to be set, nothing to be learnt about the cost of a request.
+    The requests that are readable in one turn of the loop are taken one by one, and their answers leave at its end:
+    one of them has waited at least since the turn began. That wait is the queue. A burst may queue for `burst_s`; a
+    queue that stands for longer is held to `queue_delay_s`, as in K. Nichols and V. Jacobson, "Controlling queue
+    delay" (2012), in the simple form of B. Maurer, "Fail at scale" (2015): no rate to be set, nothing to be learnt
+    about the cost of a request.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class Admission:
         now : float
             Seconds of a clock that never goes back.
         waited : float
-            Seconds since the loop saw that the request is there.
+            Seconds since the loop's present turn began.
         """
         limits = self._limits
         if self.in_flight >= limits.in_flight:

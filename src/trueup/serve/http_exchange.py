@@ -75,7 +75,7 @@ class Exchange:
         *,
         watcher: Watcher,
         clock: Callable[[], float],
-        turn_began: Callable[[], float] | None,
+        turn_began: Callable[[float], float] | None,
         writer: AnswerWriter,
     ) -> None:
         self.limits = limits
@@ -86,8 +86,8 @@ class Exchange:
         self.connections: set[Kept] = set()
         self.draining = False
         self._handler = handler
-        self.turn_began = turn_began
-        self._behind = False
+        self._turn_began = turn_began or self._note_turn
+        self._turn_at: float | None = None
         self._held: deque[Kept] = deque()
         self._too_busy = response_to(
             TooBusy(
@@ -108,14 +108,8 @@ class Exchange:
     def refusal_of(self, request: Request) -> Response | None:
         """Return a refusal when the request would not be answered in time."""
         now = request.received_at
-        if not self._behind:
-            waited = now - self.turn_began() if self.turn_began is not None else 0.0
-            reason = self.admission.reason_against(now=now, waited=waited)
-            if reason is None:
-                return None
-            if reason == "queue":
-                self._behind = True
-                asyncio.get_running_loop().call_soon(self._caught_up)
+        if self.admission.reason_against(now=now, waited=now - self._turn_began(now)) is None:
+            return None
         self.watcher.refused("too-busy")
         return self._too_busy
 
@@ -140,5 +134,12 @@ class Exchange:
         if self._held:
             asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
-    def _caught_up(self) -> None:
-        self._behind = False
+    def _note_turn(self, now: float) -> float:
+        """Return when the loop's present turn took its first request: all it takes in a turn were there by then."""
+        if self._turn_at is None:
+            self._turn_at = now
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return self._turn_at
+
+    def _end_turn(self) -> None:
+        self._turn_at = None

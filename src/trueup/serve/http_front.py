@@ -36,7 +36,7 @@ class Front:
     wall_clock : callable, optional
         Seconds since 1970, for the Date header.
     turn_began : callable, optional
-        When the loop last looked for readable connections, in seconds of `clock`; by default the running loop knows.
+        Given the time now, when the loop's present turn began, both in seconds of `clock`; by default it is noted.
 
     Notes
     -----
@@ -51,7 +51,7 @@ class Front:
         watcher: Watcher | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
-        turn_began: Callable[[], float] | None = None,
+        turn_began: Callable[[float], float] | None = None,
     ) -> None:
         self._wall_clock = wall_clock
         self._clock = clock
@@ -84,7 +84,6 @@ class Front:
         The sockets stay the caller's, who may share them with other processes: the front listens on duplicates.
         """
         loop = asyncio.get_running_loop()
-        self._exchange.turn_began = self._exchange.turn_began or loop.time
         for given in sockets:
             own = given.dup()
             self._sockets.append(own)

@@ -120,8 +120,9 @@ class RequestReader:
             return
         self._parser = HttpRequestParser(self)
         if self._framing is not None:
+            self._upgrading = False
             self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % self._framing)
-            self._framing, self._upgrading = None, False
+            self._framing = None
         if rest:
             self.feed(rest)
 
