@@ -108,6 +108,16 @@ def test_what_answers_and_who_signed_is_told_where_it_changed(manifest: Manifest
     assert section(release_notes(after, after, locks=LOCKS), "Predictor") == ["No change."]
 
 
+def test_what_is_not_there_is_called_none_and_not_left_blank(manifest: Manifest) -> None:
+    alone = replace(manifest, charter_digest="", table_version="")
+
+    notes = release_notes(alone, manifest, locks=LOCKS)
+
+    assert f"- Charter: none -> `{manifest.charter_digest[:12]}`" in notes
+    assert f"- Table version: none -> {manifest.table_version}" in notes
+    assert "- Table version: none, unchanged" in release_notes(alone, alone, locks=LOCKS)
+
+
 def test_a_bundle_of_another_project_is_said(manifest: Manifest) -> None:
     other = replace(manifest, project="churn")
 

@@ -100,3 +100,24 @@ def test_a_version_or_file_that_is_not_there_is_said(project: Path, capsys: Outp
     assert asked(capsys, "profile", str(project), "--version", "7")[1]["error"]["code"] == "lake.table-missing"
     code, found = asked(capsys, "profile", str(project), "--against", "nowhere.parquet")
     assert (code, found["error"]["code"]) == (2, "data.parquet-unreadable")
+
+
+def test_a_column_that_counts_on_with_time_is_not_what_moved_most(project: Path, capsys: Output) -> None:
+    lines = [
+        f"{i},{90 if i >= 30 else 10 + i % 2},{i % 2},DE{i},2024-05-0{1 + i // 10},c{i},{1000 + i},{i * 7 % 40}"
+        for i in range(40)
+    ]
+    head = "id,amount,late,iban,due,contract,receipt,shuffled"
+    (project / "cases.csv").write_text(head + "\n" + "\n".join(lines) + "\n")
+
+    code, found = asked(capsys, "profile", str(project), "--by", "day")
+
+    assert code == 0
+    fourth = [moved["column"] for moved in found["days"][3]["drift"]]
+    assert fourth[0] == "amount"
+    assert set(fourth[-4:]) == {"contract", "receipt", "shuffled", "due"}
+
+
+def test_a_folder_is_no_reference(project: Path, tmp_path: Path, capsys: Output) -> None:
+    assert main(["profile", str(project), "--against", str(tmp_path)]) == 2
+    assert "--against takes a version of the table or a Parquet file" in capsys.readouterr().err

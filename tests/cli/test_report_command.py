@@ -119,7 +119,9 @@ def test_signing_adds_the_promise_and_check_shows_it(project: Path, capsys: pyte
     kept = replace(_rehearsal(), charter_digest=digest)
     open_workspace(project).rehearsal_json.write_text(json.dumps(kept.as_json()))
     assert main(["sign", str(project), "--by", "head@example.com"]) == 0
-    assert "20 EUR a month" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "20 EUR a month" in said
+    assert f"It holds the promise, so it is no longer {digest[:12]}, which was rehearsed." in said
     assert main(["check", str(project), "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)
     assert checked["signed_by"] == "head@example.com"

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -28,14 +27,10 @@ from trueup.build.errors import NoTrainingRows, RunnerDied, ScratchUnusable, err
 from trueup.build.recipe import FittedModel, Recipe, TrainingRows
 from trueup.build.wire import receive, send
 from trueup.bundle.features import parse_features
+from trueup.bundle.scoring import child_environment
 from trueup.kernel.digests import digest_of
 
 Progress = Callable[[int, int, str], None]
-_INHERITED = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
-    *("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
-)
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 _GRACE_SECONDS = 5.0
 
 
@@ -268,16 +263,13 @@ class ModelRunner:
             return self._child
         self._end_child(grace=0.0)
         desk = self._open_desk()
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment |= {name: str(self._threads) for name in _THREADS}
-        environment["PYTHONHASHSEED"] = "0"
         with (desk / "child.log").open("ab") as log:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "trueup.build.runner_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment,
+                env=child_environment(threads=self._threads),
                 cwd=desk,
                 start_new_session=True,
             )

@@ -51,7 +51,14 @@ _NAMED_BY_DIGEST = re.compile(r"[0-9a-f]{64}")
 def verify_bundle(
     path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
 ) -> Manifest:
-    """Return the manifest of a bundle after everything about it was checked. Nothing of it is executed.
+    """Return the manifest of a bundle after everything about it was checked; see `verify_signed`."""
+    return verify_signed(path, trusted_keys=trusted_keys, digest=digest, today=today)[0]
+
+
+def verify_signed(
+    path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
+) -> tuple[Manifest, Path]:
+    """Return manifest and signer of a bundle after everything about it was checked. Nothing of it is executed.
 
     Parameters
     ----------
@@ -63,6 +70,12 @@ def verify_bundle(
         The bundle's name, where the caller knows it; a folder that is named by a digest must hold that bundle anyway.
     today : date, optional
         The day in UTC, for keys that are trusted until a day (`trust`); without it such a key is refused.
+
+    Returns
+    -------
+    manifest : Manifest
+    key : Path
+        The trusted key that signed it.
 
     Raises
     ------
@@ -87,8 +100,7 @@ def verify_bundle(
         _compare_digest(path, name, expected)
     if manifest.lock_digest != manifest.files[LOCK]:
         raise BadManifest(f"bundle {path.name[:12]} is refused: its manifest names two digests of {LOCK}")
-    verify_signature(path, trusted_keys=trusted_keys, today=today)
-    return manifest
+    return manifest, verify_signature(path, trusted_keys=trusted_keys, today=today)
 
 
 def is_intact(path: Path, *, trusted_keys: Sequence[Path], today: date | None = None) -> bool:

@@ -102,7 +102,8 @@ def _quality(before: Manifest, after: Manifest) -> Iterator[str]:
 
 def _charter(before: Manifest, after: Manifest, changes: Sequence[BundleChange]) -> Iterator[str]:
     if before.charter_digest != after.charter_digest:
-        yield f"- Charter: `{before.charter_digest[:12]}` -> `{after.charter_digest[:12]}`"
+        digests = [f"`{m.charter_digest[:12]}`" if m.charter_digest else "none" for m in (before, after)]
+        yield f"- Charter: {digests[0]} -> {digests[1]}"
     if before.charter_version != after.charter_version:
         yield _was("Charter version", before.charter_version, after.charter_version)
     for change in changes:
@@ -188,7 +189,7 @@ def _was(what: str, before: object, after: object) -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None:
+    if value is None or value == "":
         return "none"
     if isinstance(value, list):
         return "; ".join(map(_shown, value)) or "none"

@@ -41,7 +41,10 @@ from trueup.bundle.wire import MOST_ANSWER_BYTES, at_most, receive, send
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV"),
+    *("PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
+)
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 _ALONE = {"PYTHONHASHSEED": "0", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """No chance, and no thread that was there before the process confined itself: the sandbox holds threads one by one."""
@@ -53,10 +56,10 @@ _KINDS = (
 )
 
 
-def child_environment() -> dict[str, str]:
-    """Return the variables that a process which computes scores is given: one thread, no secrets, no chance."""
+def child_environment(*, threads: int = 1) -> dict[str, str]:
+    """Return the variables that a process which holds a model is given: its threads, no secrets, no chance."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return inherited | dict.fromkeys(_THREADS, "1") | _ALONE
+    return inherited | dict.fromkeys(_THREADS, str(threads)) | _ALONE
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from trueup.bundle.manifest import Manifest
 
 COMPILED = frozenset({"plans", "columns"})
 """Parts of a policy that follow from its texts and tell people nothing."""
+_CATEGORIES_SHOWN = 5
 _SIMPLE = ("project", "task", "model_version", "charter_version", "charter_digest", "table_version", "code_revision")
 
 
@@ -79,4 +80,6 @@ def _differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any
 def _feature_text(feature: FeatureSpec) -> str:
     if feature.kind != "category":
         return f"{feature.name} ({feature.kind})"
-    return f"{feature.name} (category of {len(feature.categories)}: {', '.join(feature.categories[:5])})"
+    more = ", …" if len(feature.categories) > _CATEGORIES_SHOWN else ""
+    first = ", ".join(feature.categories[:_CATEGORIES_SHOWN])
+    return f"{feature.name} (category of {len(feature.categories)}: {first}{more})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 _TOP = 5
+_FEW = 20
+"""Of fewer rows it is no wonder that all are different."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def against(project: Project, workspace: Workspace, named: str) -> Source:
     """Return the reference that was asked for: a version of the table, or a file."""
     if named.isdecimal():
         return table_source(project, workspace, int(named))
+    if Path(named).is_dir():
+        raise WrongUsage(f"{named} is a folder; --against takes a version of the table or a Parquet file")
     return Source(Path(named).name, (Path(named),))
 
 
@@ -112,8 +117,40 @@ def as_document(
     if before and reference:
         document |= {"against": before.name, **drift_facts(compare_tables(reference, profile))}
     if days:
-        document["days"] = list(day_facts(days, reference or profile))
+        kinds = {column.name: column.counted_as for column in plan.columns}
+        document["days"] = list(day_facts(days, reference or profile, last=running_columns(days, profile, kinds)))
     return document
+
+
+def running_columns(days: Days, profile: TableProfile, counted_as: Mapping[str, str]) -> frozenset[str]:
+    """Return columns that are other on every day by their nature, so that their moving says nothing.
+
+    A text or whole number that no two rows share names the row; a whole number or moment whose ranges on the days
+    follow each other without touching counts on with time.
+    """
+    return frozenset(
+        name
+        for name, column in profile.columns.items()
+        if counted_as[name] in ("category", "length", "whole", "moment")
+        and (_names_rows(column, counted_as[name]) or _counts_on([table.columns[name] for table in days.values()]))
+    )
+
+
+def _names_rows(column: Profile, counted_as: str) -> bool:
+    from trueup.measure.profiles import NumberProfile
+
+    if column.present < _FEW:
+        return False
+    if isinstance(column, NumberProfile):
+        return counted_as == "whole" and column.exact and len(column.keys) == column.present
+    return column.buckets is None and len(column.counts) == column.present
+
+
+def _counts_on(columns: Sequence[Profile]) -> bool:
+    from trueup.measure.profiles import NumberProfile, quantiles
+
+    ranges = [quantiles(c, (0.0, 1.0)) for c in columns if isinstance(c, NumberProfile) and c.present]
+    return len(ranges) > 1 and all(before[1] < after[0] for before, after in itertools.pairwise(ranges))
 
 
 def column_facts(profile: Profile, counted_as: str) -> dict[str, Any]:
@@ -139,8 +176,8 @@ def drift_facts(drift: TableDrift) -> dict[str, Any]:
     return {"drift": moved, "gone": list(drift.gone), "added": list(drift.added), "changed": list(drift.changed)}
 
 
-def day_facts(days: Days, reference: TableProfile) -> Iterator[dict[str, Any]]:
-    """Yield what each day held, compared with the reference."""
+def day_facts(days: Days, reference: TableProfile, *, last: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """Yield what each day held, compared with the reference; the columns in `last` come after the others."""
     from datetime import date, timedelta
 
     from trueup.measure.table_profiles import compare_tables
@@ -150,7 +187,9 @@ def day_facts(days: Days, reference: TableProfile) -> Iterator[dict[str, Any]]:
             "day": None if day is None else (date(1970, 1, 1) + timedelta(days=day)).isoformat(),
             "rows": table.rows,
             "missing": {name: column.missing for name, column in table.columns.items()},
-            "drift": drift_facts(compare_tables(reference, table))["drift"],
+            "drift": sorted(
+                drift_facts(compare_tables(reference, table))["drift"], key=lambda moved: moved["column"] in last
+            ),
         }
 
 

@@ -61,6 +61,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         "promise": rehearsal.promise,
     }
     lines = [f"Charter {digest[:12]} signed by {signature.signer} (self-signed, with this machine's key)."]
+    rehearsed = rehearsal.charter_digest
+    if rehearsed != digest:
+        lines.append(f"It holds the promise, so it is no longer {rehearsed[:12]}, which was rehearsed.")
     if rehearsal.promise:
         promise = rehearsal.promise
         lines.append(f"Promise: {promise['value']:,.0f} {charter.currency} a {promise['per']}, as rehearsed.")

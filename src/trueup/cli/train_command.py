@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from trueup.loop.train import Trained
 
 
+_VALUE = "value: what deciding by it came to beyond the old rule (without one, nobody acts), under the capacity, in all"
+
+
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup train`."""
     from trueup.align.project_file import read_project
@@ -65,6 +68,8 @@ def describe_training(trained: Trained, currency: str) -> list[str]:
     """Return the candidates, what was chosen, and the bundle."""
     lines = [f"  {'candidate':<22}{'value on later data':>24}{'90 % interval':>28}"] if trained.candidates else []
     lines += [_line(candidate, currency) for candidate in trained.candidates]
+    if any(candidate.get("value") is not None for candidate in trained.candidates):
+        lines.append(f"  {_VALUE}")
     lines += [f"  {trained.note}"] if trained.note else []
     lines += [f"  [{notice.code}] {notice.message}" for notice in trained.warnings]
     until = f" known by {trained.as_of[:10]}" if trained.as_of else ", split at random: the data have no time"

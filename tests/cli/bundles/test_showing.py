@@ -84,3 +84,13 @@ def test_nothing_is_told_of_a_bundle_that_does_not_verify(
     assert main(["bundle", action, first, *more, "--project", str(project), "--json"]) == 1
 
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "bundle.files-differ"
+
+
+def test_payoffs_are_shown_cell_by_cell(
+    project: Path, first: str, second: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "show", first, "--project", str(project)]) == 0
+    assert "  payoff.true_positive -30\n" in capsys.readouterr().out
+
+    assert main(["bundle", "diff", first, second, "--project", str(project)]) == 0
+    assert "  policy.payoff.true_positive: -30 -> -35\n" in capsys.readouterr().out

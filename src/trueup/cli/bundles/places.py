@@ -11,9 +11,8 @@ from pathlib import Path
 
 from trueup.bundle.errors import BundleNotFound
 from trueup.bundle.finding import as_folder, find_bundle
-from trueup.bundle.loading import verify_bundle
+from trueup.bundle.loading import verify_signed
 from trueup.bundle.manifest import Manifest
-from trueup.bundle.signing import verify_signature
 from trueup.bundle.trust import fingerprint, terms_of, trusted_keys
 from trueup.cli.workspace import Workspace, project_folder
 
@@ -36,6 +35,8 @@ class Verified:
 
     folder: Path
     manifest: Manifest
+    key: Path
+    """The trusted key that signed it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def verified(named: str | None, places: Places) -> Iterator[Verified]:
         )
     found = find_bundle(named, bundles=places.bundles) if named is not None else _packaged_last(places)
     with as_folder(found, trusted_keys=places.trusted, today=places.today) as folder:
-        yield Verified(folder, verify_bundle(folder, trusted_keys=places.trusted, today=places.today))
+        yield Verified(folder, *verify_signed(folder, trusted_keys=places.trusted, today=places.today))
 
 
 def _packaged_last(places: Places) -> Path:
@@ -99,6 +100,5 @@ def _packaged_last(places: Places) -> Path:
 
 def signer_of(bundle: Verified, places: Places) -> Signer:
     """Return the trusted key that signed a bundle."""
-    key = verify_signature(bundle.folder, trusted_keys=places.trusted, today=places.today)
-    until = terms_of(key, places.trusted).until
-    return Signer(key.name, fingerprint(key), until.isoformat() if until else None)
+    until = terms_of(bundle.key, places.trusted).until
+    return Signer(bundle.key.name, fingerprint(bundle.key), until.isoformat() if until else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def diff(arguments: argparse.Namespace, console: Console) -> int:
         digests = {"before": before.manifest.digest, "after": after.manifest.digest}
     if signers[0] != signers[1]:
         changes.append(BundleChange("signer", *map(str, signers)))
-    lines = [_change(change) for change in changes] or ["These are the same bundle."]
+    lines = [_change(part) for change in changes for part in _parts(change)] or ["These are the same bundle."]
     console.result({**digests, "changes": [asdict(change) for change in changes]}, lines)
     return OK
 
@@ -71,9 +71,29 @@ def _described(described: Mapping[str, Any]) -> Iterable[str]:
             yield from (f"{'':<12}{_short(entry)}" for entry in value)
         elif isinstance(value, Mapping):
             yield name
-            yield from (f"  {key:<18}{_short(entry)}" for key, entry in value.items())
+            for key, entry in value.items():
+                yield from _entry(key, entry)
         else:
             yield f"{name.replace('_', ' '):<12}{' ' if len(name) > 11 else ''}{_short(value)}"
+
+
+def _entry(key: str, entry: object) -> Iterator[str]:
+    """Yield an entry of a part of the manifest: each of its own entries on one line, such as the cells of a payoff."""
+    if isinstance(entry, Mapping) and entry:
+        yield from (f"  {f'{key}.{name}':<18} {_short(value)}" for name, value in entry.items())
+    else:
+        yield f"  {key:<18}{_short(entry)}"
+
+
+def _parts(change: BundleChange) -> Iterator[BundleChange]:
+    """Yield a change, or one for each entry that differs where both sides have entries."""
+    old, new = change.before, change.after
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        yield change
+        return
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield BundleChange(f"{change.what}.{name}", old.get(name), new.get(name))
 
 
 def _change(change: BundleChange) -> str:
@@ -86,4 +106,6 @@ def _change(change: BundleChange) -> str:
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+    if not text:
+        return "-"
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
