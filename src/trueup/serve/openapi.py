@@ -45,12 +45,22 @@ _FACT_EXAMPLES: Mapping[str, Json] = {
     "verdicts": {"association_id": "A-1", "agrees": False, "reviewer": "ann", "reason": "known customer"},
     "events": {"kind": "contact", "association_id": "A-1", "facts": {"by": "phone"}},
 }
+_UUID7 = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+_OWN_ID: Json = {"type": ["string", "null"], "pattern": f"^{_UUID7}$", "description": "a UUID of version 7"}
+_NAME: Json = {"type": "string", "minLength": 1, "maxLength": 512}
+_LONG_TEXT: Json = {"type": ["string", "null"], "maxLength": 4_000}
 _FACT_TYPES: Mapping[str, Json] = {
-    "association_id": {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 512}, {"type": "integer"}]},
-    "known_at": {"type": "string", "format": "date-time"},
+    "fact_id": {"type": ["string", "null"], "pattern": f"^{_UUID7}$"},
+    "prediction_id": {"type": ["string", "null"], "pattern": f"^{_UUID7}(:[0-9]{{1,6}})?$"},
+    "kind": _NAME,
+    "reviewer": _NAME,
+    "note": _LONG_TEXT,
+    "reason": _LONG_TEXT,
+    "association_id": {"anyOf": [_NAME, {"type": ["integer", "null"]}]},
+    "known_at": {"type": ["string", "null"], "format": "date-time"},
     "acted": {"type": "boolean"},
     "agrees": {"type": "boolean"},
-    "outcome": {"anyOf": [{"type": ["boolean", "number", "null"]}, {"type": "string", "minLength": 1}]},
+    "outcome": {"anyOf": [{"type": ["boolean", "number", "null"]}, _NAME]},
     "facts": {"type": "object"},
 }
 
@@ -127,7 +137,7 @@ def _project_paths(project: str, loadout: Loadout) -> Json:
         paths[f"/{kind}/{project}"] = _post(
             f"/{kind}/{project}",
             f"Record {kind}",
-            _fact_schema(kind),
+            _fact_schema(kind, project),
             _FACT_EXAMPLES[kind],
             _object(recorded, required=["recorded", "fact_ids"]),
         )
@@ -146,11 +156,11 @@ def _request_schema(loadout: Loadout) -> Json:
     columns = {name: _VALUES[kinds[name]] if name in kinds else _ANY_VALUE for name in reader.schema}
     required = sorted({*kinds, *loadout.columns.required})
     row = {"type": "object", "properties": columns, "required": required, "additionalProperties": True}
-    case = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 512}, {"type": ["integer", "null"]}]}
+    case = {"anyOf": [_NAME, {"type": ["integer", "null"]}]}
     return _object(
         {
             "rows": {"type": "array", "items": row, "minItems": 1, "maxItems": reader.most_rows},
-            "prediction_id": {"type": ["string", "null"], "format": "uuid", "description": "UUID of version 7"},
+            "prediction_id": _OWN_ID,
             "association_ids": {"type": ["array", "null"], "items": case},
             "reasons": {"type": "integer", "minimum": 0},
         },
@@ -192,15 +202,15 @@ def _inference_schema() -> Json:
             "id": _text(),
             "inputs": {"type": "array", "items": tensor, "minItems": 1},
             "outputs": {"type": "array", "items": wanted},
-            "parameters": _object({"prediction_id": _text()}, required=[]),
+            "parameters": _object({"prediction_id": _OWN_ID}, required=[]),
         },
         required=["inputs"],
     )
 
 
-def _fact_schema(kind: str) -> Json:
-    record = KINDS[kind]
-    fields = {name: {**_FACT_TYPES.get(name, _text()), "description": FORMS[name]} for name in record.__struct_fields__}
+def _fact_schema(kind: str, project: str) -> Json:
+    record, types = KINDS[kind], {**_FACT_TYPES, "project": {"enum": [project, None]}}
+    fields = {name: {**types[name], "description": FORMS[name]} for name in record.__struct_fields__}
     required = [field.name for field in msgspec.structs.fields(record) if field.required]
     fact = _object(fields, required=required, closed=True)
     return {"anyOf": [fact, {"type": "array", "items": fact, "minItems": 1, "maxItems": MOST_FACTS}]}
