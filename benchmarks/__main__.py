@@ -7,7 +7,17 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import demonstrating, expressing, ingesting, monitoring, predicting, profiling, rehearsing, starting
+from benchmarks import (
+    demonstrating,
+    expressing,
+    fronting,
+    ingesting,
+    monitoring,
+    predicting,
+    profiling,
+    rehearsing,
+    starting,
+)
 from benchmarks.measuring import Figure
 from benchmarks.telling import write_figures
 
@@ -19,6 +29,7 @@ SUBJECTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "monitoring": monitoring.figures,
     "ingest": ingesting.figures,
     "predict": lambda _: list(predicting.figures()),
+    "front": fronting.figures,
     "demo": demonstrating.figures,
     "rehearsal": rehearsing.figures,
 }

@@ -88,6 +88,7 @@ class Exchange:
         self._handler = handler
         self._turn_began = turn_began or self._note_turn
         self._turn_at: float | None = None
+        self._released_at = 0.0
         self._held: deque[Kept] = deque()
         self._too_busy = response_to(
             TooBusy(
@@ -121,6 +122,7 @@ class Exchange:
     def hold(self, connection: Kept) -> None:
         """Let a refused connection wait for its turn to be read again; `release_held` ends it."""
         if not self._held:
+            self._released_at = self.clock()
             asyncio.get_running_loop().call_later(TICK_S, self._tick)
         self._held.append(connection)
 
@@ -130,7 +132,9 @@ class Exchange:
             self._held.popleft().release()
 
     def _tick(self) -> None:
-        self.release_held(max(1, int(self.limits.refusals_per_s * TICK_S)))
+        now = self.clock()
+        self.release_held(max(1, int(self.limits.refusals_per_s * (now - self._released_at))))
+        self._released_at = now
         if self._held:
             asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
