@@ -205,3 +205,19 @@ def test_a_missing_version_is_named(project: Path, capsys: Output) -> None:
     for version in ("7", "-1"):
         assert main(["check", "--quality", "--version", version, str(project)]) == 2
         assert f"versions 0 to 0, not {version}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("question", ["--quality", "--suggest"])
+def test_a_working_folder_that_cannot_be_written_is_named_with_what_to_do(
+    project: Path, capsys: Output, question: str
+) -> None:
+    main(["ingest", str(project)])
+    scratch = project / ".trueup" / "scratch"
+    scratch.rename(scratch.with_name("elsewhere"))
+    scratch.write_text("no folder")
+
+    assert main(["check", question, str(project)]) == 3
+
+    said = capsys.readouterr().err
+    assert f"the working folder {scratch.parent} cannot be written" in said
+    assert "make the project folder writable, or copy the project elsewhere" in said

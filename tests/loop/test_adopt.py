@@ -29,6 +29,7 @@ from trueup.bundle.signing import public_key_path
 from trueup.bundle.unpacking import contents_of
 from trueup.data.ingest import ingest
 from trueup.loop.adopt import Adopted, CannotAdopt, adopt_mlflow
+from trueup.loop.packaging import OfNoProject, last_bundle, package_again
 from trueup.loop.prepare import Workspace, open_tables, table_name
 
 PROJECT = """[project]
@@ -341,6 +342,9 @@ def test_a_model_of_three_classes_brings_the_module_of_its_own_step(
     assert adopted.notes == (
         "proved on 30 rows of the input example and the edge rows; name a project for 2,000 real ones",
     )
+    assert last_bundle(alone) == adopted.bundle.path
+    with pytest.raises(OfNoProject, match="made of an MLflow model without a project"):
+        package_again(project, alone, adopted.bundle.path, progress=lambda done, total, what: None)
     manifest = parse_manifest((adopted.bundle.path / "manifest.json").read_bytes())
     assert (manifest.predictor.cutoff, manifest.policy) == (None, {})
     key = public_key_path(alone.keys / "bundle-signing.key")

@@ -74,15 +74,7 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> Answered:
     RowBreaksSchema, FeatureMissing
         No row can be read, a line is no JSON object, or the file lacks a feature; nothing is written.
     """
-    for path in (source, into):
-        if path.suffix.lower() not in FORMATS:
-            raise CannotScore(f'"{path.name}" is none of {", ".join(FORMATS)}', path=str(path))
-    if not source.is_file():
-        raise CannotScore(f"there is no file of rows {source}", path=str(source))
-    if into.is_dir() or not into.resolve().parent.is_dir():
-        raise CannotScore(f"{into} is no file that can be written; name one in a folder that is there", path=str(into))
-    if source.resolve() == into.resolve():
-        raise CannotScore(f'"{into.name}" holds the rows; name another file for the answers', path=str(into))
+    check_files(source, into)
     made = into.with_name(f".{into.name}.partial")
     try:
         answered = Answered()
@@ -96,6 +88,25 @@ def score_file(bundle: LoadedBundle, source: Path, *, into: Path) -> Answered:
     finally:
         made.unlink(missing_ok=True)
     return answered
+
+
+def check_files(source: Path, into: Path) -> None:
+    """Raise where rows cannot be read, or answers written; nothing is read yet.
+
+    Raises
+    ------
+    CannotScore
+        Says which file, and why.
+    """
+    for path in (source, into):
+        if path.suffix.lower() not in FORMATS:
+            raise CannotScore(f'"{path.name}" is none of {", ".join(FORMATS)}', path=str(path))
+    if not source.is_file():
+        raise CannotScore(f"there is no file of rows {source}", path=str(source))
+    if into.is_dir() or not into.resolve().parent.is_dir():
+        raise CannotScore(f"{into} is no file that can be written; name one in a folder that is there", path=str(into))
+    if source.resolve() == into.resolve():
+        raise CannotScore(f'"{into.name}" holds the rows; name another file for the answers', path=str(into))
 
 
 def score_columns(manifest: Manifest) -> tuple[str, ...]:

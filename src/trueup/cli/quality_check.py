@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
-from trueup.cli.exits import CHECK_FAILED, OK, WrongUsage
+from trueup.cli.exits import CHECK_FAILED, OK, EnvironmentUnfit, WrongUsage
 from trueup.cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _recheck(project: Project, number: int | None, console: Console) -> int:
         console.result({"table_version": version.id, "quality": None}, _NO_RULES)
         return OK
     now = time.time_ns() // 1000
-    results = gate.recheck(version, tables=tables, as_of=now, scratch=workspace.scratch)
+    with _told_as_read_only(workspace.root):
+        results = gate.recheck(version, tables=tables, as_of=now, scratch=workspace.scratch)
     lines = [f"{version.id}: {results.rows:,} rows", *_table(results.results)]
     console.result({"table_version": version.id, "quality": results.as_json()}, lines)
     return CHECK_FAILED if results.broken else OK
@@ -71,7 +73,6 @@ def _history(project: Project, console: Console) -> int:
 
 
 def _suggest(project: Project, console: Console) -> int:
-    import contextlib
     import tempfile
 
     from trueup.data.duck import connect
@@ -82,8 +83,9 @@ def _suggest(project: Project, console: Console) -> int:
     workspace = Workspace(Path(project.folder)).for_loop()
     tables = open_tables(workspace)
     version = tables.get(table_name(project))
-    workspace.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.scratch, prefix="quality-") as held:
+    with _told_as_read_only(workspace.root), contextlib.ExitStack() as stack:
+        workspace.scratch.mkdir(parents=True, exist_ok=True)
+        held = stack.enter_context(tempfile.TemporaryDirectory(dir=workspace.scratch, prefix="quality-"))
         files = tables.local_files(version.name, version.version, into=Path(held) / "files")
         with contextlib.closing(connect(temp_directory=Path(held) / "duckdb")) as connection:
             rows = Rows(connection, files, Path(held) / "own")
@@ -99,6 +101,19 @@ def _suggest(project: Project, console: Console) -> int:
     document = {"table_version": version.id, "suggestions": [suggestion.as_json() for suggestion in fresh]}
     console.result(document, [head, *(f"\n{suggestion.as_toml().rstrip()}" for suggestion in fresh)])
     return OK
+
+
+@contextlib.contextmanager
+def _told_as_read_only(root: Path) -> Iterator[None]:
+    """Say which folder cannot be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"the working folder {root} cannot be written ({error.strerror}), and checking data needs room there; make "
+            "the project folder writable, or copy the project elsewhere",
+            folder=str(root),
+        ) from error
 
 
 def _subject_of(rule: QualityRule) -> tuple[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.bundle.errors import EnvironmentUnavailable
-from trueup.bundle.file_scoring import score_file
+from trueup.bundle.file_scoring import check_files, score_file
 from trueup.bundle.layout import LOCK
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.parity import describe_certificate
@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup bundle run`."""
     if bool(arguments.input) != bool(arguments.output):
         raise WrongUsage("--input and --output go together; without both the bundle only answers its golden rows")
+    if arguments.input:
+        check_files(Path(arguments.input), Path(arguments.output))
     places = places_of(arguments)
     with verified(arguments.bundle, places) as bundle:
         if arguments.in_place:
