@@ -235,16 +235,15 @@ class Answerer:
         for row in work.read.lacking:
             work.failures[row] = MISSING_FEATURES
         for seat, rows in work.groups():
+            whole = [row for row in rows if row not in work.failures] if work.failures else rows
             if seat.predictor is None and seat.slow is None:
                 work.fail(rows, NO_MODEL)
-            elif not seat.circuit.lets_through(self._ticks()):
+            elif seat.circuit.is_open and not seat.circuit.lets_through(self._ticks()):
                 work.fail(rows, OPEN_CIRCUIT)
-            elif seat.slow is not None:
-                whole = [row for row in rows if row not in work.failures]
-                if whole:
-                    work.waiting.append((seat, whole))
-            else:
-                self._score_here(work, seat, rows)
+            elif whole and seat.slow is not None:
+                work.waiting.append((seat, whole))
+            elif whole:
+                self._score_here(work, seat, whole)
         return None
 
     def _score_here(self, work: Work, seat: Seat, rows: list[int]) -> None:

@@ -6,9 +6,7 @@ capacity is taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from trueup.align.streaming import OLD_RULE, Decision
+from trueup.align.streaming import OLD_RULE
 from trueup.lake.log_records import CONTROL, FALLBACK, DecidedRow
 from trueup.serve.refusals import BadRow, NoDecision, bad_row
 from trueup.serve.work import FAILURES, MISSING_FEATURES, Work
@@ -56,66 +54,49 @@ def _refuse_undecidable(work: Work) -> None:
 
 
 def _decide_actions(work: Work) -> list[DecidedRow]:
-    policy = work.loadout.policy
-    gains: Sequence[float | None] = [
-        None if output is None else policy.gain(output[0], columns)
-        for output, columns in zip(work.answers, work.columns, strict=True)
-    ]
-    times = [policy.event_time(columns) for columns in work.columns]
-    rules = [_rules_of(work, row) for row in range(len(gains))]
-    return [
-        _told(work, row, _decision(work, row, gain, rules[row]), gain=gain, time=times[row])
-        for row, gain in enumerate(gains)
-    ]
+    priced = [_priced(work, row) for row in range(len(work.seats))]
+    return [_decided(work, row, one) for row, one in enumerate(priced)]
 
 
-def _rules_of(work: Work, row: int) -> tuple[bool, bool]:
-    """Return what the old rule and the fallback say of a row, where they are asked."""
-    loadout, columns = work.loadout, work.columns[row]
-    baseline = loadout.policy.control_group > 0 and loadout.decider.is_control(work.units[row])
+def _priced(work: Work, row: int) -> tuple[float | None, int | None, bool, bool]:
+    """Return a row's expected gain and event time, and what the old rule and the fallback say where they are asked."""
+    loadout, columns, output = work.loadout, work.columns[row], work.answers[row]
+    policy = loadout.policy
+    controlled = policy.control_group > 0.0 and loadout.decider.is_control(work.units[row])
     return (
-        bool(loadout.policy.baseline(columns)) if baseline else False,
-        bool(loadout.policy.fallback(columns)) if row in work.failures else False,
+        None if output is None else policy.gain(output[0], columns),
+        policy.event_time(columns),
+        bool(policy.baseline(columns)) if controlled else False,
+        bool(policy.fallback(columns)) if output is None else False,
     )
 
 
-def _decision(work: Work, row: int, gain: float | None, rules: tuple[bool, bool]) -> Decision:
-    loadout, seat = work.loadout, work.seats[row]
+def _decided(work: Work, row: int, priced: tuple[float | None, int | None, bool, bool]) -> DecidedRow:
+    gain, time, baseline, acts = priced
+    loadout, seat, unit = work.loadout, work.seats[row], work.units[row]
     named = work.prediction_id + row.to_bytes(4, "big")
     if gain is None:
-        return loadout.decider.fall_back(
+        acted, qualifies, role, reason, propensity, _ = loadout.decider.fall_back(
             moment=work.moment,
-            acts=rules[1],
-            unit=work.units[row],
+            acts=acts,
+            unit=unit,
             prediction_id=named,
             reason=f"fallback:{work.failures[row]}",
-            baseline=rules[0],
+            baseline=baseline,
         )
-    return loadout.decider.decide(
-        moment=work.moment,
-        gain=gain,
-        unit=work.units[row],
-        prediction_id=named,
-        baseline=rules[0],
-        role=seat.role,
-        share=loadout.share_of(seat),
-    )
-
-
-def _told(work: Work, row: int, decision: Decision, *, gain: float | None, time: int | None) -> DecidedRow:
+    else:
+        acted, qualifies, role, reason, propensity, _ = loadout.decider.decide(
+            moment=work.moment,
+            gain=gain,
+            unit=unit,
+            prediction_id=named,
+            baseline=baseline,
+            role=seat.role,
+            share=loadout.share_of(seat),
+        )
+    answer = work.answers[row]
     return DecidedRow(
-        row,
-        work.ids[row],
-        time,
-        decision.role,
-        work.seats[row].digest,
-        work.answers[row],
-        gain,
-        decision.qualifies,
-        decision.acted,
-        None,
-        decision.reason,
-        decision.propensity,
+        row, work.ids[row], time, role, seat.digest, answer, gain, qualifies, acted, None, reason, propensity
     )
 
 

@@ -1,18 +1,17 @@
-"""What does the answer to a prediction look like? Bytes that are joined, not documents that are encoded.
+"""What does the answer to a prediction look like? A text that is put together, not an encoded document.
 
 A text that comes from outside (the name of a case, a class) is encoded; all else is ours.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from trueup.kernel.ids import id_as_text, parse_id
-from trueup.lake.log_records import FALLBACK, DecidedRow
+from trueup.lake.log_records import DecidedRow
 from trueup.serve.reasons import Reason
 from trueup.serve.refusals import Headers
 
@@ -86,50 +85,34 @@ def parse_prediction(text: str) -> tuple[bytes, int]:
 
 def rows_form(answered: Answered) -> bytes:
     """Return the answer of ``POST /predict``: one object for each row."""
-    policy = answered.loadout.policy
-    classes = answered.loadout.champion.classes
-    tail = f'","policy_version":"{policy.version}"'
+    classes, policy_version = answered.loadout.champion.classes, answered.loadout.policy.version
     told = []
     for place, row in enumerate(answered.rows):
-        reasons = b"" if answered.reasons is None else b',"reasons":' + _encode(answered.reasons[place])
+        case = "null" if row.association_id is None else _text(row.association_id)
+        reasons = "" if answered.reasons is None else f',"reasons":{_text(answered.reasons[place])}'
         told.append(
-            b"".join(
-                (
-                    b'{"prediction_id":"',
-                    prediction_text(answered.prediction_id, row.row).encode(),
-                    b'","association_id":',
-                    b"null" if row.association_id is None else _encode(row.association_id),
-                    b',"score":',
-                    _score(row.scores, classes),
-                    b',"decision":',
-                    decision_bytes(row),
-                    b',"decision_by":"',
-                    b"fallback" if row.role == FALLBACK else row.role.encode(),
-                    b'","reason":"',
-                    row.reason.encode(),
-                    b'","qualifies":true,"model_version":"'
-                    if row.qualifies
-                    else b'","qualifies":false,"model_version":"',
-                    row.model_version.encode(),
-                    tail.encode(),
-                    reasons,
-                    b"}",
-                )
-            )
+            f'{{"prediction_id":"{prediction_text(answered.prediction_id, row.row)}","association_id":{case},'
+            f'"score":{_score(row.scores, classes)},"decision":{_decision(row)},"decision_by":"{row.role}",'
+            f'"reason":"{row.reason}","qualifies":{"true" if row.qualifies else "false"},'
+            f'"model_version":"{row.model_version}","policy_version":"{policy_version}"{reasons}}}'
         )
-    return b'{"predictions":[' + b",".join(told) + b"]}"
+    return f'{{"predictions":[{",".join(told)}]}}'.encode()
 
 
-def decision_bytes(row: DecidedRow) -> bytes:
+def _decision(row: DecidedRow) -> str:
     """Return the decision as JSON: whether to act, or the predicted number or class."""
     if row.predicted is None:
-        return b"true" if row.acted else b"false"
-    return _encode(row.predicted)
+        return "true" if row.acted else "false"
+    return _text(row.predicted)
 
 
-def _score(scores: tuple[float, ...] | None, classes: Sequence[str]) -> bytes:
+def _score(scores: tuple[float, ...] | None, classes: Sequence[str]) -> str:
     if scores is None:
-        return b"null"
+        return "null"
     if len(scores) == 1:
-        return repr(scores[0]).encode() if math.isfinite(scores[0]) else b"null"
-    return _encode(dict(zip(classes, scores, strict=True)) if classes else scores)
+        return repr(scores[0])  # finite: others are refused when they are taken
+    return _text(dict(zip(classes, scores, strict=True)) if classes else scores)
+
+
+def _text(value: object) -> str:
+    return _encode(value).decode()
