@@ -99,3 +99,21 @@ def test_headers_without_an_end_are_refused_before_they_fill_memory() -> None:
     with pytest.raises(RequestRefused, match="headers") as refused:
         reader.feed(b"a" * 100)
     assert refused.value.status == 431
+
+
+def test_trailers_without_an_end_are_refused_before_they_fill_memory() -> None:
+    reader = RequestReader(Taker(), FrontLimits(header_bytes=100, target_bytes=100))
+    reader.feed(b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: ")
+    for _ in range(8):
+        reader.feed(b"a" * 100)
+    with pytest.raises(RequestRefused) as refused:
+        reader.feed(b"a" * 100)
+    assert refused.value.status == 431
+
+
+def test_a_long_body_is_no_long_head() -> None:
+    taker = Taker()
+    reader = RequestReader(taker, FrontLimits(header_bytes=100, target_bytes=100))
+    reader.feed(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 5000\r\n\r\n" + b"a" * 3_000)
+    reader.feed(b"a" * 2_000)
+    assert [len(body) for *_, body in taker.read] == [5_000]

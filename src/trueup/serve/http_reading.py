@@ -48,8 +48,8 @@ class RequestReader:
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_fed",
         "_framing",
-        "_head_bytes",
         "_headers",
         "_limits",
         "_method",
@@ -75,6 +75,8 @@ class RequestReader:
         self.finished = False
         self._upgrading = False
         self._framing: bytes | None = None
+        self._method = b""
+        self._fed = 0
         self._start()
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -88,6 +90,7 @@ class RequestReader:
         if self.finished:
             return
         upgraded_at = -1
+        self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -97,7 +100,7 @@ class RequestReader:
                 raise _raised_by(error) from None
         if upgraded_at >= 0:
             self._read_on_past_upgrade(memoryview(data)[upgraded_at:])
-        if self.phase == IN_HEAD:
+        if self.phase:
             self._raw_head += len(data)
             if self._raw_head > 4 * (self._limits.header_bytes + self._limits.target_bytes):
                 raise _headers_too_large(self._limits)
@@ -110,9 +113,8 @@ class RequestReader:
     def _start(self) -> None:
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = self._raw_head = self._body_bytes = 0
+        self._raw_head = self._body_bytes = 0
         self._body: bytes | bytearray = b""
-        self._method = b""
 
     def _read_on_past_upgrade(self, rest: memoryview) -> None:
         """Ignore an upgrade (RFC 9110, 7.8): the parser stops there, so another reads the body and what follows."""
@@ -147,9 +149,8 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
         headers = self._headers
-        self._head_bytes += len(name) + len(value)
         name = name.lower()
-        if self._head_bytes > self._most_head or len(headers) >= self._most_headers:
+        if len(headers) >= self._most_headers:
             raise _headers_too_large(self._limits)
         if self.phase == IN_HEAD and name not in headers:
             headers[name] = value.rstrip(b" \t")
@@ -171,6 +172,8 @@ class RequestReader:
         self.moved = True
         headers = self._headers
         self._method = self._parser.get_method()
+        if self._raw_head + self._fed > self._most_head and _bytes_of(headers) > self._most_head:
+            raise _headers_too_large(self._limits)
         if b"content-length" in headers or b"transfer-encoding" in headers:
             self._expect_body(headers)
         if b"host" not in headers and self._version() == "1.1":
@@ -196,6 +199,7 @@ class RequestReader:
     def on_body(self, part: bytes) -> None:
         """Some of the body."""
         self._body_bytes += len(part)
+        self._raw_head = -self._fed
         if self._body_bytes > self._limits.body_bytes:
             raise _body_too_large(self._limits)
         if not self._body:
@@ -263,6 +267,10 @@ def _raised_by(error: HttpParserError) -> BaseException:
     if isinstance(error, HttpParserCallbackError) and error.__context__ is not None:
         return error.__context__
     return BadRequest(f"this is no HTTP request: {error}; nothing of it was answered")
+
+
+def _bytes_of(headers: dict[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) for name, value in headers.items())
 
 
 def _headers_too_large(limits: FrontLimits) -> HeadersTooLarge:
