@@ -80,6 +80,7 @@ def build_parser() -> Parser:
     )
     _add_shipping(package)
     _add_rehearse(commands)
+    _add_predict(commands)
     report = _add_for_project(commands, "report", "write the last rehearsal as one HTML file")
     report.add_argument("--output", metavar="FILE", help="where to write it (default: .trueup/reports/report.html)")
     report.add_argument("--open", action="store_true", help="show it in the browser")
@@ -121,6 +122,29 @@ def _add_rehearse(commands: argparse._SubParsersAction[Parser]) -> None:
         "--strategy", action="append", metavar="NAME", help="play only this strategy; may be repeated (default: all)"
     )
     _add_no_guided(parser)
+
+
+def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
+    purpose = "decide every row of a file or table, as a server would"
+    parser = commands.add_parser("predict", help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+    parser.add_argument("source", help="a .parquet, .csv or .jsonl file, or the name of a table of the project")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the answers go; the same three formats")
+    parser.add_argument("--project", default=".", metavar="PATH", help="folder with trueup.toml (default: this one)")
+    parser.add_argument("--bundle", metavar="NAME", help="start of a digest, folder or archive (default: the last)")
+    parser.add_argument("--key", action="append", metavar="FILE", help="also trust this public key; may be repeated")
+    parser.add_argument(
+        "--allocation",
+        choices=("streaming", "period"),
+        default="streaming",
+        help="row by row, or whole periods",
+    )
+    parser.add_argument(
+        "--clock", choices=("now", "event"), default="now", help="event: each row at its own time, as a rehearsal"
+    )
+    parser.add_argument("--keep", action="append", metavar="COLUMN", help="also write this column; may be repeated")
+    parser.add_argument("--id", metavar="UUID", help="id of the run, version 7: the same run takes no token twice")
+    parser.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help="processes that score")
+    _with_json(parser)
 
 
 def _add_no_guided(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ _ENVIRONMENT_CODES = (
     "data.connection-failed",
     "data.connection-lost",
     "data.source-unreadable",
+    "lake.capacity-unavailable",
     "lake.full",
     "lake.read-only",
     "lake.unavailable",

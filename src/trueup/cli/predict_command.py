@@ -1,0 +1,78 @@
+"""What is decided for all rows of a file or table? `trueup predict`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.cli.bundles.places import Places, places_of, verified
+from trueup.cli.console import Console
+from trueup.cli.exits import OK, WrongUsage
+from trueup.cli.workspace import open_workspace
+from trueup.kernel.ids import IdMint, parse_id
+from trueup.kernel.periods import moment_of
+
+if TYPE_CHECKING:
+    from trueup.loop.predict import Predicted
+    from trueup.loop.predict_reading import Source
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup predict`."""
+    from trueup.lake.capacity_file import CapacityFile
+    from trueup.loop.predict import Order, predict
+    from trueup.loop.predict_scoring import Setup
+
+    places = places_of(arguments)
+    workspace = open_workspace(places.workspace.project).for_loop()
+    source = _source(arguments.source, places)
+    now = moment_of(dt.datetime.now(dt.UTC))
+    run_id = parse_id(arguments.id) if arguments.id else IdMint().new(now)
+    keep = tuple(arguments.keep or ())
+    order = Order(arguments.allocation, arguments.clock, keep, arguments.workers)
+    with verified(arguments.bundle, places) as bundle:
+        tokens = CapacityFile(workspace.capacity / bundle.manifest.project)
+        told = predict(
+            source,
+            Path(arguments.out),
+            setup=Setup(bundle.folder, places.trusted, places.today, keep, run_id.hex()),
+            order=order,
+            tokens=tokens,
+            now=now,
+            run=run_id,
+            scratch=workspace.scratch,
+            progress=lambda done, total: console.progress(done, total, "predicting"),
+        )
+        tokens.close()
+    console.result(told.as_json(), _lines(told))
+    return OK
+
+
+def _source(named: str, places: Places) -> Source:
+    """Return the file, or the latest version of the table, that somebody means."""
+    from trueup.loop.predict_reading import Source
+    from trueup.loop.prepare import open_tables
+
+    if Path(named).is_file():
+        return Source([Path(named)])
+    workspace = places.workspace.for_loop()
+    tables = open_tables(workspace)
+    if named not in tables.names():
+        there = ", ".join(tables.names()) or "none"
+        raise WrongUsage(f'there is no file and no table "{named}"; tables of this project: {there}')
+    return Source(tables.local_files(named, into=workspace.scratch / "predicted"))
+
+
+def _lines(told: Predicted) -> Iterator[str]:
+    yield f"{told.rows:,} rows decided by {told.bundle[:12]}: {told.output}"
+    yield f"  {told.qualify:,} qualify, {told.acted:,} are acted on (allocation {told.allocation}, clock {told.clock})"
+    for reason, count in sorted(told.reasons.items(), key=lambda item: -item[1]):
+        yield f"  {count:>12,}  {reason}"
+    if told.undecided:
+        yield f"  Rows without a decision, the first: {', '.join(str(row) for row in told.undecided)}"
+    if told.unreadable_lines:
+        yield f"  {told.unreadable_lines:,} lines are no rows and were left out"
+    yield f"  run {told.run}"

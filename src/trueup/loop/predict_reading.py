@@ -1,0 +1,134 @@
+"""Which rows are to be predicted? A file or a table of any size, a part at a time, each row as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueup.kernel.errors import TrueupError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_ROWS = 20_000
+FORMATS = (".parquet", ".csv", ".jsonl")
+
+
+class CannotPredict(TrueupError):
+    """The rows cannot be read, or the answers cannot be written as asked."""
+
+    code = "loop.cannot-predict"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows in their order."""
+
+    first_row: int
+    """Position of the first one in the whole."""
+    rows: pa.RecordBatch | tuple[bytes, ...]
+    """Columns, all text where the file is CSV; or lines of JSON."""
+
+
+@dataclass
+class Source:
+    """Files of one format, read one after the other."""
+
+    files: Sequence[Path]
+    total: int | None = None
+    """Rows, where that is known beforehand."""
+    unreadable: int = 0
+    """Lines that are no rows at all, such as one with too many commas; counted while reading."""
+    columns: tuple[str, ...] | None = None
+    """Names of the columns; None where each row says its own."""
+    _kind: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        self._kind = self.files[0].suffix.lower()
+        if self._kind not in FORMATS:
+            raise CannotPredict(
+                f'"{self.files[0].name}" is none of {", ".join(FORMATS)}; give such a file, or the name of a table',
+                path=str(self.files[0]),
+            )
+        if self._kind == ".parquet":
+            self._look()
+
+    def parts(self) -> Iterator[Part]:
+        """Yield all rows.
+
+        Raises
+        ------
+        CannotPredict
+            A file is damaged, or not what its name says.
+        """
+        import pyarrow as pa
+
+        first = 0
+        read = {".parquet": self._parquet, ".csv": self._csv, ".jsonl": _lines}[self._kind]
+        for file in self.files:
+            try:
+                for rows in read(file):
+                    yield Part(first, rows)
+                    first += len(rows)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise CannotPredict(
+                    f"{file.name} cannot be read as {self._kind[1:]} after {first:,} rows; nothing was written",
+                    path=str(file),
+                ) from error
+
+    def _look(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.total = 0
+        for file in self.files:
+            try:
+                with pq.ParquetFile(file) as opened:
+                    self.total += opened.metadata.num_rows
+                    self.columns = tuple(opened.schema_arrow.names)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise CannotPredict(f"{file.name} cannot be read as parquet", path=str(file)) from error
+
+    def _parquet(self, file: Path) -> Iterator[pa.RecordBatch]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(file) as opened:
+            yield from (batch for batch in opened.iter_batches(PART_ROWS, use_threads=False) if batch.num_rows)
+
+    def _csv(self, file: Path) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        with file.open("rb") as opened:
+            skipping = csv.ParseOptions(invalid_row_handler=lambda row: "skip", newlines_in_values=True)
+            names = csv.open_csv(opened, parse_options=skipping).schema.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CannotPredict(f'{file.name} has the column "{twice[0]}" more than once', path=str(file))
+        self.columns = tuple(names)
+        parsing = csv.ParseOptions(invalid_row_handler=self._skip, newlines_in_values=True)
+        texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        with file.open("rb") as opened:
+            reader = csv.open_csv(opened, parse_options=parsing, convert_options=texts)
+            for batch in reader:
+                for start in range(0, batch.num_rows, PART_ROWS):
+                    yield batch.slice(start, PART_ROWS)
+
+    def _skip(self, row: Any) -> str:
+        self.unreadable += 1
+        return "skip"
+
+
+def _lines(file: Path) -> Iterator[tuple[bytes, ...]]:
+    waiting: list[bytes] = []
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                waiting.append(line)
+            if len(waiting) == PART_ROWS:
+                yield tuple(waiting)
+                waiting = []
+    if waiting:
+        yield tuple(waiting)
