@@ -193,7 +193,7 @@ def test_what_init_left_to_be_filled_in_is_not_in_order(folder: Path, capsys: py
 
     assert main(["check", str(folder)]) == 1
 
-    assert '"<column>" is still to be filled in' in capsys.readouterr().err
+    assert "it still holds the placeholder <column>" in capsys.readouterr().err
 
 
 def test_a_vulnerability_that_is_accepted_no_more_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

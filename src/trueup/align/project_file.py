@@ -474,7 +474,7 @@ def _columns(section: Section, key: str) -> tuple[str, ...]:
     names = section.texts(key)
     for name in names:
         if name.startswith("<") and name.endswith(">"):
-            section.wrong(key, f'"{name}" is still to be filled in; write the name of a column')
+            section.wrong(key, f"it still holds the placeholder {name}; write the name of a column")
     return names
 
 
