@@ -47,7 +47,7 @@ def a_row(place: int = 0, case: str | None = "c1", **other: Any) -> DecidedRow:
 
 
 def a_prediction(
-    *rows: DecidedRow, body: object = None, schema: str = "", at: int = NOON, request: bytes = b"", row_count: int = 0
+    *rows: DecidedRow, body: object = None, schema: str = "", at: int = NOON, request: bytes = b""
 ) -> PredictionRecord:
     return PredictionRecord(
         prediction_id=request or mint.new(at),
@@ -58,7 +58,6 @@ def a_prediction(
         latency_us=120,
         body=b"" if body is None else json.dumps(body).encode(),
         rows=rows or (a_row(),),
-        row_count=row_count,
     )
 
 

@@ -82,14 +82,14 @@ def test_a_prediction_becomes_a_narrow_row(store: FolderStore, hot: Path) -> Non
     assert list_segments(hot) == ()
 
 
-def test_rows_of_one_request_have_numbered_ids(store: FolderStore, hot: Path) -> None:
+def test_rows_are_called_as_answers_call_them(store: FolderStore, hot: Path) -> None:
     many = a_prediction(a_row(0, "a"), a_row(1, "b"))
-    shadow = a_prediction(a_row(0, "a", role="shadow"), request=many.prediction_id, row_count=2)
+    shadow = a_prediction(a_row(0, "a", role="shadow"), request=many.prediction_id)
     a_segment(hot, [many, shadow])
     a_sealer(store, hot).seal_finished()
     rows = [(row["prediction_id"], row["row"], row["role"]) for row in sealed_rows(store, "predictions")]
     request = name_of(many)
-    assert rows == [(f"{request}:0", 0, "champion"), (f"{request}:1", 1, "champion"), (f"{request}:0", 0, "shadow")]
+    assert rows == [(request, 0, "champion"), (f"{request}:1", 1, "champion"), (request, 0, "shadow")]
 
 
 def test_classes_and_numbers_have_their_own_columns(store: FolderStore, hot: Path) -> None:
@@ -150,7 +150,7 @@ def test_features_become_columns_of_the_kinds_in_their_schema(store: FolderStore
     request = name_of(record)
     ours = {"_personal": None, "_unread": None}
     assert first == {
-        "_prediction_id": f"{request}:0", "_association_id": "a", **ours,
+        "_prediction_id": request, "_association_id": "a", **ours,
         "amount": 5.0, "broker": "3", "new": True, "note": "hi", "x": "1.5",
     }  # fmt: skip
     assert second == {

@@ -68,8 +68,6 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=F
     """The rows as they were served, a JSON array of objects, personal values sealed; empty for a shadow, whose rows
     stand in the record with the same id."""
     rows: tuple[DecidedRow, ...]
-    row_count: int = 0
-    """Rows of the request, where `rows` may be some of them, as a shadow's are; 0: as many as `rows`."""
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

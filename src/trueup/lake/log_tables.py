@@ -84,11 +84,9 @@ def rows_by_table(records: Iterable[Record]) -> dict[str, Rows]:
 
 
 def row_names(record: PredictionRecord) -> Callable[[int], str]:
-    """Return what gives the id of a row, as answers tell it: the UUID, with ``:row`` where a request has several."""
+    """Return what gives the id of a row, as answers tell it: the UUID, from the second row on with ``:row``."""
     request = id_as_text(record.prediction_id)
-    if (record.row_count or len(record.rows)) > 1:
-        return lambda row: f"{request}:{row}"
-    return lambda _: request
+    return lambda row: f"{request}:{row}" if row else request
 
 
 def as_arrow(table: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
