@@ -27,6 +27,8 @@ from trueup.data.prediction_log import Completeness, PredictionLog, completeness
 from trueup.lake.desired_state import ServerStatus
 from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
+from trueup.lake.log_keeping import compact
+from trueup.lake.log_manifest import LogManifest
 from trueup.lake.log_records import Record
 from trueup.lake.sealing import Sealer
 from trueup.lake.store import Store
@@ -131,7 +133,7 @@ def test_a_fact_that_names_a_prediction_belongs_to_its_case(lake: Lake) -> None:
     request = name_of(many)
     lake.log(
         many,
-        an_outcome(None, True, prediction_id=f"{request}:0"),
+        an_outcome(None, True, prediction_id=request),
         an_outcome(None, False, prediction_id=f"{request}:1"),
         an_outcome(None, True, prediction_id="of nobody"),
     )
@@ -219,3 +221,13 @@ def test_the_log_is_complete_when_it_has_all_that_was_answered(lake: Lake) -> No
         assert not completeness([a_status(served=4, logged=4)], log).complete
         assert not completeness([a_status(served=3, logged=2)], log).complete
         assert completeness([], log).served == 0
+
+
+def test_one_case_is_found_among_others_also_after_compaction(lake: Lake) -> None:
+    lake.log(*(a_prediction(a_row(case=f"c{number % 10}"), at=NOON + number) for number in range(40)))
+    for _ in range(2):
+        with lake.read() as log:
+            found = log.predictions_of("c7")
+            assert [row["decided_at"].microsecond for row in found] == [7, 17, 27, 37]
+            assert log.predictions_of("nobody") == []
+        compact(LogManifest(lake.store, "p"), before=NOON + 40, now=NOON)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.data.duck import connect, quoted, quoted_text
 from trueup.lake.desired_state import ServerStatus
@@ -58,6 +58,13 @@ class PredictionLog:
         query = f"SELECT count(*) FROM {quoted(relation)} WHERE {condition}"  # noqa: S608  # our own text
         found = self.database.execute(query).fetchall()
         return int(found[0][0])
+
+    def predictions_of(self, association_id: str) -> list[dict[str, Any]]:
+        """Return every recorded decision of a case, the oldest first, by column; in milliseconds once compacted."""
+        asked = "SELECT * FROM recorded_predictions WHERE association_id = ? ORDER BY decided_at"
+        found = self.database.execute(asked, [association_id])
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 @dataclass(frozen=True)

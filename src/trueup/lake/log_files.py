@@ -16,7 +16,7 @@ from trueup.lake.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_GROUP_ROWS = 100_000
+_GROUP_ROWS = 20_000
 _FALSE_POSITIVES = 0.01
 
 
@@ -63,6 +63,19 @@ def write_log_file(
         digest=digest,
         by_case=by_case is not None,
     )
+
+
+def read_log_file(store: Store, file: LoggedFile) -> pa.Table:
+    """Return all rows of a file.
+
+    Raises
+    ------
+    KeyMissing, StoreUnavailable
+    """
+    import pyarrow.parquet as pq
+
+    with store.open(file.path) as content:
+        return pq.read_table(content)
 
 
 def _filters(rows: pa.Table, by_case: str | None) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from trueup.kernel.errors import TrueupError
 from trueup.lake.errors import LakeError, StoreFull
 from trueup.lake.rolling import RollingSegments
 from trueup.lake.segments import LARGEST_FRAME, SegmentBroken
+from trueup.serve.errors import ServeError
 
 Then = Callable[[Exception | None], None]
 
 
-class NotLogged(TrueupError):
+class NotLogged(ServeError):
     """An answer could not be logged, so it must not be given. It may still be in the log."""
 
     code = "serve.not-logged"
