@@ -1,0 +1,262 @@
+"""How do several hosts share one capacity when they cannot ask each other? Each holds a lease of a period's tokens.
+
+For every period one document in the lake says which host has how many tokens. Whoever comes first writes it, for the
+hosts that were seen lately, one period ahead; afterwards a host only ever gives away from its own lease. So the leases
+of a period never add up to more than its capacity: a host that is lost, or dies while it gives, wastes tokens and makes
+none. A host that joins later has 0 until another one gives it some, or until a period that counts it in.
+
+The lease is kept beside the tokens of the host (`lake/capacity_file.py`), where all its processes read it: with the
+lake gone they go on with this period's, and with the next one's. A host that loses this disk must come back under
+another name, since it no longer knows what it used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from trueup.lake.capacity_file import CapacityFile
+from trueup.lake.errors import KeyMissing, KeyTaken, LakeError, VersionChanged
+from trueup.lake.store import Store, Versioned
+
+GONE_AFTER = 3_600_000_000
+"""A host that was not seen for an hour is not counted in when the next period is granted."""
+_ATTEMPTS = 20
+Document = TypeVar("Document", "Leases", "Hosts")
+
+
+class BadLeases(LakeError):
+    """A document in the lake says nothing about leases."""
+
+    code = "lake.bad-leases"
+
+
+class Leases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may use how much of one period's capacity."""
+
+    cases: int
+    held: dict[str, int]
+    """Tokens by host."""
+    waiting: tuple[str, ...] = ()
+    """Hosts that came later and have none."""
+
+
+class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which hosts serve a project, and when each was seen last, in microseconds UTC."""
+
+    seen: dict[str, int]
+
+
+class _Own(msgspec.Struct, frozen=True):
+    """The lease of this host, as its processes read it."""
+
+    cases: int
+    held: int
+
+
+class LeasedTokens:
+    """The tokens of one project on one of several hosts; a `TokenCounter` of `align/streaming.py`.
+
+    Parameters
+    ----------
+    tokens : CapacityFile
+        Of this host.
+    folder : Path
+        On this host's disk, where leases are kept; that of `tokens`.
+    """
+
+    def __init__(self, tokens: CapacityFile, folder: Path) -> None:
+        self._tokens, self._folder = tokens, folder
+        self._own: dict[int, _Own] = {}
+
+    def used(self, period_start: int) -> tuple[int, int]:
+        """Return the tokens this host took of a period, and how many of them for exploration."""
+        return self._tokens.used(period_start)
+
+    def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
+        """Return how many of `cases` this host may act on, and the share of all cases that is expected here."""
+        self._own.pop(period_start, None)  # asked once a slot: look again, it may have been given some meanwhile
+        own = self._lease(period_start)
+        most = self._tokens.allowed(period_start, _of_lease(own, cases))[0]
+        return most, own.held / own.cases if own.cases and own.held else 1.0
+
+    def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
+        """Take a token of this host's lease; see `TokenCounter`. `in_all` is what `allowed` gave."""
+        return self._tokens.take(
+            period_start,
+            prediction_id,
+            exploring=exploring,
+            most=most,
+            in_all=min(in_all, self._lease(period_start).held),
+        )
+
+    def limit(self, period_start: int, cases: int, *, version: int) -> None:
+        """Say to all processes of the host what a desired state allows to all hosts together; see `CapacityFile`."""
+        self._tokens.limit(period_start, _of_lease(self._lease(period_start), cases), version=version)
+
+    def keep(self, period_start: int, leases: Leases, host: str) -> None:
+        """Keep the lease of this host where its processes read it."""
+        own = _Own(leases.cases, leases.held.get(host, 0))
+        path = self._path(period_start)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(msgspec.json.encode(own))
+        unfinished.replace(path)
+        self._own[period_start] = own
+        for old in sorted(self._folder.glob("*.lease"), key=lambda kept: int(kept.stem))[:-4]:
+            old.unlink(missing_ok=True)
+
+    def lower(self, period_start: int, cases: int) -> int:
+        """Allow this host no more than `cases`, for good, and return what is left to it; see `CapacityFile`."""
+        return self._tokens.lower(period_start, cases)
+
+    def _lease(self, start: int) -> _Own:
+        found = self._own.get(start)
+        if found is None:
+            try:
+                found = msgspec.json.decode(self._path(start).read_bytes(), type=_Own)
+            except (FileNotFoundError, msgspec.DecodeError):
+                return _Own(0, 0)
+            self._own[start] = found
+        return found
+
+    def _path(self, start: int) -> Path:
+        return self._folder / f"{start}.lease"
+
+
+def renew_leases(
+    store: Store,
+    project: str,
+    tokens: LeasedTokens,
+    *,
+    host: str,
+    periods: Sequence[int],
+    cases: int,
+    now: int,
+    gone_after: int = GONE_AFTER,
+) -> None:
+    """See that this host has its leases of some periods; called every few seconds by one process of the host.
+
+    Says that the host is there, grants each period that nobody granted yet, asks for tokens where the host has none,
+    and gives some of its own unused ones to hosts that wait.
+
+    Parameters
+    ----------
+    store : Store
+    project : str
+    tokens : LeasedTokens
+        Of this host.
+    host : str
+        Its name, which no other host has.
+    periods : sequence of int
+        Starts of the present and the next period.
+    cases : int
+        The signed capacity of a period.
+    now : int
+        In microseconds UTC.
+    gone_after : int
+        How long a host counts that is not seen, in microseconds.
+
+    Raises
+    ------
+    LakeError
+        When the lake is gone; the leases that are kept go on.
+    """
+    seen = _changed(
+        store, _key(project, "hosts"), Hosts, lambda old: Hosts({**(old.seen if old else {}), host: now})
+    ).seen
+    there = sorted(name for name, when in seen.items() if now - when < gone_after)
+    for start in periods:
+        leases = _changed(
+            store, _key(project, str(start)), Leases, lambda old: _with_host(old or _split(cases, there), host)
+        )
+        leases = _give(store, project, tokens, leases, host=host, start=start)
+        tokens.keep(start, leases, host)
+
+
+def read_leases(store: Store, project: str, period_start: int) -> Leases:
+    """Return who holds what of a period.
+
+    Raises
+    ------
+    KeyMissing
+        When it was not granted yet.
+    BadLeases
+    """
+    return _parsed(store.get(_key(project, str(period_start))), Leases)
+
+
+def _split(cases: int, hosts: Sequence[str]) -> Leases:
+    each, rest = divmod(cases, len(hosts))
+    return Leases(cases, {name: each + (place < rest) for place, name in enumerate(hosts)})
+
+
+def _with_host(leases: Leases, host: str) -> Leases:
+    if leases.held.get(host) or host in leases.waiting:
+        return leases
+    return msgspec.structs.replace(leases, waiting=(*leases.waiting, host))
+
+
+def _give(store: Store, project: str, tokens: LeasedTokens, leases: Leases, *, host: str, start: int) -> Leases:
+    """Give hosts that wait equal parts of what this host has not used; first kept from its own processes, then said."""
+    others = [name for name in leases.waiting if name != host]
+    held = leases.held.get(host, 0)
+    spare = held - tokens.used(start)[0]
+    if not others or spare < len(others) + 1:
+        return leases
+    left = tokens.lower(start, held - spare // (len(others) + 1) * len(others))
+
+    def given(present: Leases | None) -> Leases:
+        if present is None:
+            return leases
+        waiting = [name for name in present.waiting if name != host]
+        each = (present.held.get(host, 0) - left) // len(waiting) if waiting else 0
+        if each < 1:
+            return present
+        held_now = present.held | {host: left} | {name: present.held.get(name, 0) + each for name in waiting}
+        return Leases(present.cases, held_now, tuple(name for name in present.waiting if name == host))
+
+    return _changed(store, _key(project, str(start)), Leases, given)
+
+
+def _of_lease(own: _Own, cases: int) -> int:
+    """Return this host's part of a capacity that may have been lowered since it was granted."""
+    return own.held if cases >= own.cases else cases * own.held // own.cases
+
+
+def _changed(store: Store, key: str, kind: type[Document], change: Callable[[Document | None], Document]) -> Document:
+    """Change a document by compare-and-swap, and return it as it is then."""
+    for _ in range(_ATTEMPTS):
+        try:
+            present: Versioned | None = store.get_versioned(key)
+        except KeyMissing:
+            present = None
+        before = _parsed(present.content, kind) if present else None
+        after = change(before)
+        if after == before:
+            return after
+        content = msgspec.json.encode(after, order="deterministic")
+        try:
+            if present is None:
+                store.put_if_absent(key, content)
+            else:
+                store.compare_and_swap(key, content, expected=present.version)
+        except (KeyTaken, VersionChanged):
+            continue
+        return after
+    raise VersionChanged(f'"{key}" in {store.url} kept being changed by others; try again', key=key)
+
+
+def _parsed(content: bytes, kind: type[Document]) -> Document:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadLeases(f"a document about leases is refused: {error}") from error
+
+
+def _key(project: str, name: str) -> str:
+    return f"serving/{project}/capacity/{name}.json"

@@ -1,0 +1,172 @@
+"""Several hosts share one capacity: whatever is lost or comes late, together they never act on more cases."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trueup.lake.capacity_file import CapacityFile
+from trueup.lake.capacity_leases import BadLeases, LeasedTokens, read_leases, renew_leases
+from trueup.lake.errors import LakeError
+from trueup.lake.store import Store
+from trueup.lake.stores import open_store
+
+MAY, JUNE = 1_462_053_600_000_000, 1_464_732_000_000_000
+MINUTE = 60_000_000
+
+
+@dataclass
+class Host:
+    """One host with its own disk."""
+
+    name: str
+    folder: Path
+    store: Store
+
+    def __post_init__(self) -> None:
+        self.tokens = LeasedTokens(CapacityFile(self.folder), self.folder)
+        self.taken = 0
+
+    def renew(self, *, cases: int = 10, now: int = MAY, periods: tuple[int, ...] = (MAY,)) -> None:
+        renew_leases(self.store, "loans", self.tokens, host=self.name, periods=periods, cases=cases, now=now)
+
+    def take(self, *, start: int = MAY, cases: int = 10) -> bool:
+        most = self.tokens.allowed(start, cases)[0]
+        name = f"{self.name}{self.taken}".encode()
+        taken = self.tokens.take(start, name, exploring=False, most=most, in_all=most)
+        self.taken += taken
+        return taken
+
+    def take_all(self, *, start: int = MAY, cases: int = 10) -> int:
+        before = self.taken
+        while self.take(start=start, cases=cases):
+            pass
+        return self.taken - before
+
+
+def host(name: str, root: Path) -> Host:
+    return Host(name, root / name, open_store(root / "lake"))
+
+
+def test_a_single_host_has_all_of_it(tmp_path: Path) -> None:
+    only = host("a", tmp_path)
+    assert only.tokens.allowed(MAY, 10) == (0, 1.0)  # nothing was granted yet
+    only.renew()
+    assert only.tokens.allowed(MAY, 10) == (10, 1.0)
+    assert only.take_all() == 10
+
+
+def test_hosts_that_are_there_get_equal_parts_one_period_ahead(tmp_path: Path) -> None:
+    one, other = host("a", tmp_path), host("b", tmp_path)
+    one.renew()
+    other.renew()
+    one.renew(periods=(MAY, JUNE))
+    other.renew(periods=(MAY, JUNE))
+    assert read_leases(one.store, "loans", JUNE).held == {"a": 5, "b": 5}
+    assert one.tokens.allowed(JUNE, 10) == other.tokens.allowed(JUNE, 10) == (5, 0.5)
+
+
+def test_a_host_that_comes_later_has_none_until_it_is_given_some(tmp_path: Path) -> None:
+    first, late = host("a", tmp_path), host("b", tmp_path)
+    first.renew()
+    assert [first.take() for _ in range(4)] == [True] * 4
+    late.renew()
+    assert not late.take()
+    first.renew()  # six are unused: half of them
+    late.renew()
+    assert read_leases(first.store, "loans", MAY).held == {"a": 7, "b": 3}
+    assert (first.take_all(), late.take_all()) == (3, 3)
+
+
+def test_a_lost_host_wastes_its_part_and_is_not_counted_in_again(tmp_path: Path) -> None:
+    one, lost = host("a", tmp_path), host("b", tmp_path)
+    lost.renew(now=MAY - 90 * MINUTE, periods=())
+    one.renew(now=MAY - 91 * MINUTE, periods=())
+    lost.renew(now=MAY - 89 * MINUTE)
+    assert read_leases(one.store, "loans", MAY).held == {"a": 5, "b": 5}
+    one.renew(now=MAY, periods=(MAY, JUNE))
+    assert one.take_all() == 5
+    assert read_leases(one.store, "loans", JUNE).held == {"a": 10}
+
+
+def test_with_the_lake_gone_hosts_go_on_with_what_was_granted(tmp_path: Path) -> None:
+    one = host("a", tmp_path)
+    one.renew(periods=(MAY, JUNE))
+    (tmp_path / "lake").rename(tmp_path / "away")
+    (tmp_path / "lake").write_text("")  # nothing can be read there, or made
+    with pytest.raises((LakeError, OSError)):
+        one.renew(periods=(MAY, JUNE))
+    restarted = LeasedTokens(CapacityFile(one.folder), one.folder)
+    assert restarted.allowed(MAY, 10) == restarted.allowed(JUNE, 10) == (10, 1.0)
+
+
+def test_a_lowered_capacity_is_lowered_on_each_host_in_proportion(tmp_path: Path) -> None:
+    one, other = host("a", tmp_path), host("b", tmp_path)
+    one.renew(periods=())
+    other.renew(periods=())
+    one.renew()
+    other.renew()
+    one.tokens.limit(MAY, 4, version=2)
+    assert (one.take_all(), other.take_all(cases=4)) == (2, 2)
+
+
+def test_a_damaged_document_is_said(tmp_path: Path) -> None:
+    one = host("a", tmp_path)
+    one.store.put("serving/loans/capacity/hosts.json", b"{}")
+    with pytest.raises(BadLeases):
+        one.renew()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    cases=st.integers(0, 12),
+    steps=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["renew", "take", "take", "restart", "lose"])), max_size=40
+    ),
+)
+def test_whatever_happens_hosts_never_take_more_than_there_is(
+    tmp_path_factory: pytest.TempPathFactory, cases: int, steps: list[tuple[str, str]]
+) -> None:
+    root = tmp_path_factory.mktemp("hosts")
+    hosts, taken, number = {name: host(name, root) for name in "abc"}, 0, 0
+    for name, what in steps:
+        one = hosts[name]
+        if what == "renew":
+            one.renew(cases=cases)
+        elif what == "take":
+            taken += one.take(cases=cases)
+        elif what == "restart":
+            hosts[name] = Host(name, one.folder, one.store)
+            hosts[name].taken = one.taken
+        else:  # its disk is gone: it comes back as another host
+            number += 1
+            hosts[name] = Host(f"{name}{number}", root / f"{name}{number}", one.store)
+    assert taken <= cases
+    documents = [entry.key for entry in hosts["a"].store.list("serving/loans/capacity")]
+    if any(str(MAY) in key for key in documents):
+        assert sum(read_leases(hosts["a"].store, "loans", MAY).held.values()) <= cases
+
+
+def test_two_writers_at_once_grant_a_period_once(tmp_path: Path) -> None:
+    hosts = [host(name, tmp_path) for name in "abcd"]
+    ready = threading.Barrier(len(hosts))
+
+    def join(one: Host) -> None:
+        ready.wait()
+        one.renew(cases=10)
+
+    threads = [threading.Thread(target=join, args=(one,)) for one in hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for _ in range(3):
+        for one in hosts:
+            one.renew()
+    assert sum(read_leases(hosts[0].store, "loans", MAY).held.values()) <= 10
+    assert sum(one.take_all() for one in hosts) <= 10
