@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -62,7 +62,7 @@ def score_part(task: Task) -> pa.RecordBatch:
     under names that start with `OWN` what a decision needs: moment, unit, control, baseline, fallback, failure.
     """
     bundle, policy = _opened(task.setup)
-    rows, table, bad = _understood(task.part, bundle.manifest.features)
+    rows, table, bad = _understood(task.part, bundle.manifest.features, policy.columns)
     scores = np.full((len(rows), _width(bundle)), math.nan)
     good = np.array([i for i in range(len(rows)) if i not in bad], dtype=np.int64)
     if len(good):
@@ -86,7 +86,9 @@ def _width(bundle: LoadedBundle) -> int:
 # --- what the rows say
 
 
-def _understood(part: Part, features: Sequence[FeatureSpec]) -> tuple[list[Row], pa.Table, set[int]]:
+def _understood(
+    part: Part, features: Sequence[FeatureSpec], read: Collection[str]
+) -> tuple[list[Row], pa.Table, set[int]]:
     """Return the rows as a policy reads them, the table a model reads, and rows that cannot be read."""
     import pyarrow as pa
 
@@ -94,7 +96,9 @@ def _understood(part: Part, features: Sequence[FeatureSpec]) -> tuple[list[Row],
         rows, bad = _parsed(part.rows)
         return rows, *_table_of(rows, features, bad)
     table = pa.Table.from_batches([_plain(part.rows)])
-    rows, bad = table.to_pylist(), set[int]()
+    needed = [name for name in table.column_names if name in read]
+    rows = table.select(needed).to_pylist() if needed else [{}] * table.num_rows
+    bad = set[int]()
     for name, feature in ((f.name, f) for f in features if f.name in table.column_names):
         column = table.column(name).combine_chunks()
         if pa.types.is_string(column.type) and feature.kind != "text":
