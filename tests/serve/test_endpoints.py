@@ -60,10 +60,10 @@ def test_a_prediction_and_a_fact_belong_to_the_log_of_their_project() -> None:
     ] * 2
 
 
-def test_metrics_are_openmetrics_text() -> None:
+def test_metrics_are_the_text_that_prometheus_tools_read() -> None:
     told = ask_endpoint(endpoints(), "GET", "/metrics", authorization=b"Bearer only-metrics")
     assert (told.status, told.body) == (200, b"# EOF\n")
-    assert told.content_type.startswith(b"application/openmetrics-text")
+    assert told.content_type.startswith(b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def test_unknown_paths_and_methods_are_told() -> None:

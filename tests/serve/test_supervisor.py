@@ -15,7 +15,7 @@ import pytest
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from trueup.serve.supervisor import FAILED, Supervisor
+from trueup.serve.supervisor import FAILED, Companion, Supervisor
 
 folder = Path(sys.argv[1])
 
@@ -32,10 +32,11 @@ def worker(number):
     (folder / f"ended-{os.getpid()}").touch()
     return 0
 
-companion = (folder / "companion.py", "import signal, sys; open(sys.argv[1], 'w').close(); signal.pause()")
-companion[0].write_text(companion[1])
+program = "import signal, sys; open(sys.argv[1], 'w').close(); signal.pause()"
+command = (sys.executable, "-c", program, str(folder / "companion-runs"))
+companion = Companion("companion", command, folder / "companion.log")
 sys.exit(Supervisor(
-    worker, 2, companions=[[sys.executable, str(companion[0]), str(folder / "companion-runs")]],
+    worker, 2, companions=[companion],
     grace_seconds=float(sys.argv[3]), say=lambda text: print(text, flush=True),
 ).run())
 """

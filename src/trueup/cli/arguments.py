@@ -11,6 +11,7 @@ from trueup import __version__
 from trueup.cli.bundle_actions import add_bundle, add_vulnerabilities
 from trueup.cli.console import Console
 from trueup.cli.exits import WrongUsage
+from trueup.cli.serving_actions import add_serve
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -87,6 +88,7 @@ def build_parser() -> Parser:
     sign = _add_for_project(commands, "sign", "sign the charter, with what was rehearsed as the promise")
     sign.add_argument("--by", metavar="NAME", help="who signs (default: the charter's sponsor)")
     add_bundle(commands)
+    add_serve(commands)
     _add_demo(commands)
     _with_json(commands.add_parser("doctor", help="say what this machine has and lacks", description=_DOCTOR))
     return parser

@@ -15,7 +15,7 @@ from trueup.serve.refusals import NoSuchPath, NotReady, Refused
 from trueup.serve.replies import Reply
 from trueup.serve.routes import Route, Routes
 
-METRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
+METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 Told = Reply | Coroutine[Any, Any, Reply]
 """A reply, or one that waits for a model in another process."""
 

@@ -1,17 +1,14 @@
-"""How is one project answered in one process? The answer is decided, recorded, and only then told.
+"""What answers for one project in one process, as it is desired? Bundles in their roles, policy, tokens and callers.
 
-Nothing decides here: `answering` does. This joins it to what surrounds it: the log, the tokens of the capacity, the
-bundles that are desired, the counts.
+Nothing decides here: `answering` does. This makes what it decides with from a desired state, and keeps what must
+outlive a change of it: the tokens of the capacity, and which models are left alone after errors.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from trueup.align.decision_policy import DecisionPolicy
 from trueup.align.streaming import StreamDecider, Terms, TokenCounter, pace_from
@@ -19,27 +16,19 @@ from trueup.kernel.ids import IdMint
 from trueup.lake.capacity_file import CapacityUnavailable
 from trueup.lake.desired_state import DesiredState
 from trueup.lake.log_records import CHAMPION
+from trueup.lake.personal import PersonalSealer
 from trueup.serve.answering import Answerer
+from trueup.serve.callers import Callers
 from trueup.serve.circuit import Circuit
-from trueup.serve.http_messages import Refusal, Request, Response
+from trueup.serve.endpoints import Desk
+from trueup.serve.facts import FactDesk
 from trueup.serve.loadout import Loadout, Sealer, Seat, seat_of_bundle
 from trueup.serve.opening import OpenedBundle
-from trueup.serve.recording import NotLogged, Recorder
-from trueup.serve.refusals import Refused
-from trueup.serve.replies import Reply
+from trueup.serve.recording import Recorder
 from trueup.serve.row_requests import PolicyColumns
-from trueup.serve.work import Work
 
 T = TypeVar("T", int, float)
 Clock = Callable[[], int]
-
-
-class NotReady(Refused):
-    """The project has no bundle here that could answer yet."""
-
-    code = "serve.not-ready"
-    status = 503
-    headers = ((b"retry-after", b"1"),)
 
 
 @dataclass
@@ -52,16 +41,6 @@ class ProjectCounts:
     """Rows whose record was written."""
     shed: int = 0
     """Requests that were turned away because the log could not take them."""
-
-
-class Hears(Protocol):
-    """Who hears what happens to each answer; called for every request."""
-
-    def answered(self, reply: Reply, *, log_ns: int) -> None:
-        """An answer is recorded and told."""
-
-    def shed(self, reason: str) -> None:
-        """A request was turned away, or its answer taken back, because it could not be logged."""
 
 
 class HonestTokens:
@@ -103,8 +82,34 @@ class HonestTokens:
         return counted
 
 
+class Sealing:
+    """Takes personal values out of what is logged; which columns are personal may change.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the sealer of some columns.
+    """
+
+    def __init__(self, make: Callable[[tuple[str, ...]], PersonalSealer]) -> None:
+        self._make = make
+        self._columns: tuple[str, ...] = ()
+        self._sealer: PersonalSealer | None = None
+
+    def of(self, columns: tuple[str, ...]) -> Sealer | None:
+        """Return what seals these columns; None for none."""
+        if columns != self._columns:
+            self._sealer, self._columns = (self._make(columns) if columns else None), columns
+        return self._sealer.seal_rows if self._sealer is not None else None
+
+    def sync(self) -> None:
+        """Return when the keys of everything that was sealed are on the disk."""
+        if self._sealer is not None:
+            self._sealer.sync()
+
+
 class ServedProject:
-    """Answers for one project.
+    """What answers for one project.
 
     Parameters
     ----------
@@ -112,13 +117,9 @@ class ServedProject:
     recorder : Recorder
     tokens : TokenCounter
         Of the capacity; shared with the other processes.
-    clock : callable
-        Microseconds UTC: when a case is decided.
     ticks : callable
         Nanoseconds of the clock that `Request.received_at` is of.
-    hears : Hears
-    seal : callable, optional
-        See `loadout.Sealer`; for projects with personal columns.
+    sealing : Sealing
     """
 
     def __init__(
@@ -127,19 +128,17 @@ class ServedProject:
         *,
         recorder: Recorder,
         tokens: TokenCounter,
-        clock: Clock,
         ticks: Clock,
-        hears: Hears,
-        seal: Sealer | None = None,
+        sealing: Sealing,
     ) -> None:
         self.name, self.recorder, self.counts = name, recorder, ProjectCounts()
         self.tokens = HonestTokens(tokens)
         self.state: DesiredState | None = None
-        self.answerer: Answerer | None = None
-        self.mint = IdMint()
-        self._clock, self._ticks, self._hears, self._seal = clock, ticks, hears, seal
+        self.desk: Desk | None = None
+        """What answers; None before the first desired state."""
+        self._mint = IdMint()
+        self._ticks, self._sealing = ticks, sealing
         self._circuits: dict[str, Circuit] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- what is desired
 
@@ -153,10 +152,13 @@ class ServedProject:
         """
         loadout = self._loadout_of(state, opened)
         self.state = state
-        if self.answerer is None:
-            self.answerer = Answerer(loadout, mint=self.mint, ticks=self._ticks)
+        callers = Callers(state.tokens)
+        if self.desk is None:
+            answerer = Answerer(loadout, mint=self._mint, ticks=self._ticks)
+            self.desk = Desk(answerer, FactDesk(self.name, mint=self._mint), callers)
         else:
-            self.answerer.adopt(loadout)
+            self.desk.answerer.adopt(loadout)
+            self.desk.callers = callers
 
     def _loadout_of(self, state: DesiredState, opened: Mapping[str, OpenedBundle]) -> Loadout:
         policy = DecisionPolicy.from_document(state.policy)
@@ -175,7 +177,7 @@ class ServedProject:
             others=[seat for seat in seats if seat is not champion],
             salt=state.salt,
             paused=state.paused,
-            seal=self._seal,
+            seal=self._sealing.of(state.personal),
             version=state.version,
         )
 
@@ -197,106 +199,3 @@ class ServedProject:
     def has_open_circuit(self) -> bool:
         """Return whether a model that should answer is left alone after errors."""
         return any(circuit.is_open for circuit in self._circuits.values())
-
-    # --- answers
-
-    def predict(
-        self, request: Request, begin: Callable[[Answerer, int, int], Reply | Work], *, now: int | None = None
-    ) -> Response | None:
-        """Answer a request for predictions, now or later.
-
-        Parameters
-        ----------
-        request : Request
-        begin : callable
-            Begins it in the form of its interface, given the answerer, the moment and when the request was there.
-        now : int, optional
-            When the case is decided, where the request says so (rehearsals); default: by the clock.
-        """
-        answerer = self.answerer
-        if answerer is None:
-            return refusal_response(NotReady(f'"{self.name}" cannot answer yet; try again in a second'))
-        if not self.recorder.room():
-            return self._shed()
-        started_ns = int(request.received_at * 1e9)
-        begun = begin(answerer, self._clock() if now is None else now, started_ns)
-        if isinstance(begun, Reply):
-            return self.send(request, begun)
-        self._later(self._wait(request, answerer, begun))
-        return None
-
-    def send(self, request: Request, reply: Reply) -> Response | None:
-        """Tell a reply once its record is written; at once where it has none."""
-        if reply.frame is None:
-            return Response(reply.status, reply.body, headers=reply.headers)
-        asked_ns = self._ticks()
-        self.recorder.record(
-            reply.frame, lambda error: self._recorded(request, reply, asked_ns, error), rows=reply.rows
-        )
-        return None
-
-    def _recorded(self, request: Request, reply: Reply, asked_ns: int, error: Exception | None) -> None:
-        if self.answerer is not None:
-            self.answerer.recorded(reply, error)
-        if error is not None:
-            self.counts.shed += 1
-            self._hears.shed("not-logged")
-            request.reply(_not_logged(error))
-            return
-        self.counts.logged += reply.rows
-        self.counts.served += reply.rows
-        request.reply(Response(reply.status, reply.body, headers=reply.headers))
-        self._hears.answered(reply, log_ns=self._ticks() - asked_ns)
-        if reply.shadowed is not None:
-            self._shadow(reply)
-        self._record_events()
-
-    async def _wait(self, request: Request, answerer: Answerer, work: Work) -> None:
-        response = self.send(request, await answerer.wait(work))
-        if response is not None:
-            request.reply(response)
-
-    def _shed(self) -> Response:
-        self.counts.shed += 1
-        self._hears.shed("log")
-        return _not_logged(None)
-
-    # --- beside answers
-
-    def _shadow(self, reply: Reply) -> None:
-        """Let shadows say what they would have; their records come after the answer, and fail nothing."""
-        answerer = self.answerer
-        if answerer is None:
-            return
-        for frame in answerer.shadow_frames(reply):
-            self.recorder.record(frame, _nobody, rows=0)
-        if any(seat.slow is not None for seat in answerer.loadout.shadows):
-            self._later(self._shadow_slowly(answerer, reply))
-
-    async def _shadow_slowly(self, answerer: Answerer, reply: Reply) -> None:
-        for frame in await answerer.slow_shadow_frames(reply):
-            self.recorder.record(frame, _nobody, rows=0)
-
-    def _record_events(self) -> None:
-        if self.answerer is not None:
-            for frame in self.answerer.take_events():
-                self.recorder.record(frame, _nobody, rows=0)
-
-    def _later(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-def refusal_response(refused: Refused) -> Response:
-    """Return how a refusal is told over HTTP."""
-    return Response(refused.status, refused.body, headers=refused.headers)
-
-
-def _not_logged(error: Exception | None) -> Response:
-    told = error if isinstance(error, NotLogged) else NotLogged("the log takes no records now; try again later")
-    return Response(503, msgspec.json.encode(Refusal(told.message, told.code)), headers=((b"retry-after", b"1"),))
-
-
-def _nobody(error: Exception | None) -> None:
-    """Nobody waits for this record; what the recorder refused is counted there."""

@@ -35,6 +35,10 @@ class Spool:
         """Return where the capacity that is used is counted."""
         return self.folder / project / "capacity"
 
+    def keys(self, project: str) -> Path:
+        """Return where the keys of personal values lie; outside the lake, and not in its backups."""
+        return self.folder / project / "keys"
+
     def fetch_bundle(self, store: Store, digest: str) -> Path:
         """Return the local copy of a bundle, brought from the lake where it is not there yet.
 

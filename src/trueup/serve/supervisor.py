@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
@@ -22,6 +23,16 @@ _QUICK_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 10.0
 FAILED = 3
 """With this exit code a worker says that starting it again cannot help before something is changed."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A program that should run beside the workers."""
+
+    name: str
+    command: tuple[str, ...]
+    output: Path
+    """File that what it says is added to."""
 
 
 @dataclass
@@ -49,8 +60,8 @@ class Supervisor:
         Runs one worker in a new process, given its number; what it returns is the exit code.
     workers : int
         How many there should be.
-    companions : sequence of sequences of str
-        Commands that should run beside them, such as the process that seals the log.
+    companions : sequence of Companion
+        Such as the process that seals the log.
     grace_seconds : float
         How long processes may take to end before they are killed.
     say : callable
@@ -59,7 +70,7 @@ class Supervisor:
 
     worker: Callable[[int], int]
     workers: int
-    companions: Sequence[Sequence[str]] = ()
+    companions: Sequence[Companion] = ()
     grace_seconds: float = 30.0
     say: Callable[[str], None] = print
     _stopping: bool = field(default=False, init=False)
@@ -67,7 +78,7 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch it, and return the exit code once all has ended."""
         places = [_Place(f"worker {number}", self._forking(number)) for number in range(self.workers)]
-        places += [_Place(" ".join(command[1:3]), _executing(command)) for command in self.companions]
+        places += [_Place(companion.name, _executing(companion)) for companion in self.companions]
         wake_read, wake_write = os.pipe()
         for end in (wake_read, wake_write):
             os.set_blocking(end, False)
@@ -165,8 +176,14 @@ def _fork(body: Callable[[], int]) -> int:
         os._exit(code)
 
 
-def _executing(command: Sequence[str]) -> Callable[[], int]:
-    return lambda: _fork(lambda: os.execv(command[0], list(command)))  # noqa: S606  # our own command, no shell wanted
+def _executing(companion: Companion) -> Callable[[], int]:
+    def body() -> int:
+        output = os.open(companion.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.execv(companion.command[0], companion.command)  # noqa: S606  # our own command, no shell wanted
+
+    return lambda: _fork(body)
 
 
 def _end_with(parent: int) -> None:

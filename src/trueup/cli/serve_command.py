@@ -1,0 +1,320 @@
+"""How does a project answer requests? `trueup serve`: processes that decide, and one that seals what they log."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import socket
+import sys
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.cli.console import Console
+from trueup.cli.exits import CliError, EnvironmentUnfit, WrongUsage
+from trueup.cli.workspace import Workspace, open_workspace, project_folder
+
+if TYPE_CHECKING:
+    from trueup.bundle.manifest import Manifest
+    from trueup.loop.serve import Serving
+    from trueup.serve.settings import ServerSettings
+
+TOKEN_FILE = "serve-first.token"  # noqa: S105  # a file's name
+_BACKLOG = 4096
+
+
+class NothingPackaged(CliError):
+    """There is no bundle to serve."""
+
+    code = "cli.nothing-packaged"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be served, and from where."""
+
+    lake: str
+    projects: tuple[str, ...]
+    spool: Path
+    trusted: tuple[Path, ...]
+    token_file: Path | None = None
+    """Where the first caller's token is kept; None where nothing was published here."""
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Carry out `trueup serve`."""
+    from trueup.serve.settings import ServerSettings
+
+    target = _target_of(arguments, console)
+    sockets = _bind(arguments.host, arguments.port)
+    settings = ServerSettings(
+        lake=target.lake,
+        projects=target.projects,
+        spool=target.spool,
+        trusted_keys=target.trusted,
+        store_options={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+        certificate=Path(arguments.certificate) if arguments.certificate else None,
+        certificate_key=Path(arguments.certificate_key) if arguments.certificate_key else None,
+        rehearsing=arguments.rehearsing,
+    )
+    scheme = "https" if settings.certificate else "http"
+    url = f"{scheme}://{_shown(arguments.host)}:{sockets.getsockname()[1]}"
+    return _supervise(settings, target, sockets, arguments=arguments, url=url, console=console)
+
+
+def _supervise(
+    settings: ServerSettings,
+    target: Target,
+    listening: socket.socket,
+    *,
+    arguments: argparse.Namespace,
+    url: str,
+    console: Console,
+) -> int:
+    from trueup.kernel.errors import TrueupError
+    from trueup.serve.server import run_server
+    from trueup.serve.supervisor import FAILED, Companion, Supervisor
+
+    target.spool.mkdir(parents=True, exist_ok=True)
+    told: list[bool] = []
+
+    def ready() -> None:
+        if not told and os.getpid() != parent:
+            told.append(True)
+            _tell_ready(target, url, console)
+
+    def worker(number: int) -> int:
+        try:
+            run_server(settings, [listening], ready=ready if number == 0 else _nothing, say=console.note)
+        except TrueupError as error:
+            if number == 0:
+                console.error(error.code, error.message, error.facts)
+            return FAILED
+        return 0
+
+    parent = os.getpid()
+    companions = [
+        Companion(
+            f"sealing of {project}",
+            (
+                *(sys.executable, "-m", "trueup.lake.sealing_process", "--lake", settings.lake),
+                *("--project", project, "--hot", str(target.spool / project / "hot")),
+            ),
+            target.spool / "sealing.log",
+        )
+        for project in target.projects
+    ]
+    return Supervisor(
+        worker,
+        arguments.processes,
+        companions=() if arguments.no_sealing else companions,
+        grace_seconds=settings.grace_seconds + 5.0,
+        say=console.note,
+    ).run()
+
+
+def _tell_ready(target: Target, url: str, console: Console) -> None:
+    project = target.projects[0]
+    document = {
+        "url": url,
+        "projects": list(target.projects),
+        "token_file": str(target.token_file) if target.token_file else None,
+        "docs": f"{url}/openapi.json",
+    }
+    lines = [f"Serving {', '.join(target.projects)} on {url}; Ctrl-C ends it."]
+    if target.token_file is not None:
+        lines += [
+            f"The first caller's token is in {target.token_file}; ask, for example:",
+            f'  curl -H "Authorization: Bearer $(cat {target.token_file})" {url}/v2/models/{project}',
+        ]
+    lines.append(f"What can be asked, with examples: {url}/openapi.json")
+    console.result(document, lines)
+
+
+# --- what is served
+
+
+def _target_of(arguments: argparse.Namespace, console: Console) -> Target:
+    named = [Path(key) for key in arguments.trust or ()]
+    if arguments.bundle is not None:
+        return _bundle_alone(arguments, named, console)
+    text = arguments.target
+    if "://" in text or (not (Path(text) / "trueup.toml").is_file() and (Path(text) / "serving").is_dir()):
+        return _lake(arguments, named)
+    folder = project_folder(text)
+    if not (folder / "trueup.toml").is_file():
+        raise WrongUsage(
+            f"{folder} is no project (it has no trueup.toml) and no lake (it has no serving/); name one of them, or "
+            "serve one bundle alone: trueup serve --bundle FILE"
+        )
+    return _project(folder, arguments, named, console)
+
+
+def _project(folder: Path, arguments: argparse.Namespace, named: list[Path], console: Console) -> Target:
+    """Serve a project's lake; its last bundle is published where nothing was before."""
+    from trueup.bundle.trust import trusted_keys
+    from trueup.lake.desired_state import desired_key
+    from trueup.lake.folder_store import FolderStore
+
+    workspace = open_workspace(folder)
+    trusted = trusted_keys(workspace.keys, more=named)
+    store = FolderStore(workspace.root / "lake")
+    name = _name_in(folder / "trueup.toml")
+    if not store.exists(desired_key(name)):
+        name = _publish_last(folder, workspace, trusted=trusted, console=console)
+    token = workspace.keys / TOKEN_FILE
+    return Target(
+        lake=str(store.folder),
+        projects=(name,),
+        spool=_spool(arguments, workspace.root / "serving"),
+        trusted=trusted,
+        token_file=token if token.is_file() else None,
+    )
+
+
+def _publish_last(folder: Path, workspace: Workspace, *, trusted: tuple[Path, ...], console: Console) -> str:
+    from trueup.align.project_file import read_project
+    from trueup.loop.serve import Serving
+
+    project = read_project(folder)
+    last = workspace.root / "lake" / "last-bundle"
+    if not last.is_file():
+        raise NothingPackaged(
+            f"{project.name} has no bundle to serve yet; train one first: trueup train {folder}", project=project.name
+        )
+    bundle = last.parent / "bundles" / last.read_text(encoding="utf-8").strip()
+    serving = Serving(project.serving.durability, project.data.personal)
+    lake = workspace.root / "lake"
+    manifest = _publish(
+        lake, bundle, trusted=trusted, serving=serving, token_file=workspace.keys / TOKEN_FILE, console=console
+    )
+    return manifest.project
+
+
+def _publish(
+    lake: Path, bundle: Path, *, trusted: tuple[Path, ...], serving: Serving, token_file: Path, console: Console
+) -> Manifest:
+    from trueup.bundle.loading import verify_bundle
+    from trueup.lake.folder_store import FolderStore
+    from trueup.loop.serve import publish_first
+
+    today = dt.datetime.now(dt.UTC).date()
+    published = publish_first(
+        FolderStore(lake),
+        bundle,
+        trusted_keys=trusted,
+        today=today,
+        serving=serving,
+        by=os.environ.get("USER", "somebody"),
+        now=time.time_ns() // 1000,
+    )
+    if published.token is not None:
+        token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(published.token)
+        console.note(
+            f"{published.state.project}: bundle {published.state.champion.digest[:12]} is published as champion"
+        )
+    return verify_bundle(bundle, trusted_keys=trusted, today=today)
+
+
+def _bundle_alone(arguments: argparse.Namespace, named: list[Path], console: Console) -> Target:
+    """Serve one bundle without its project: its own policy decides, in a lake beside the server."""
+    from trueup.bundle.archive import import_archive
+    from trueup.bundle.trust import trusted_keys
+    from trueup.loop.serve import Serving
+
+    here = Workspace(project_folder(arguments.target))
+    trusted = trusted_keys(here.keys, more=named)
+    spool = _spool(arguments, Path("trueup-serving").resolve())
+    lake = spool / "lake"
+    found = Path(arguments.bundle)
+    if not found.exists():
+        raise NothingPackaged(f"there is no bundle at {found}; name its folder or archive", path=str(found))
+    bundle = found
+    if found.is_file():
+        today = dt.datetime.now(dt.UTC).date()
+        bundle = import_archive(found, into=lake / "bundles", trusted_keys=trusted, today=today)
+    token_file = spool / TOKEN_FILE
+    manifest = _publish(lake, bundle, trusted=trusted, serving=Serving(), token_file=token_file, console=console)
+    _copy_into(lake, bundle, manifest)
+    return Target(
+        str(lake), (manifest.project,), spool, trusted, token_file=token_file if token_file.is_file() else None
+    )
+
+
+def _copy_into(lake: Path, bundle: Path, manifest: Manifest) -> None:
+    import shutil
+
+    if not (lake / "bundles" / manifest.digest).exists():
+        shutil.copytree(bundle, lake / "bundles" / manifest.digest)
+
+
+def _lake(arguments: argparse.Namespace, named: list[Path]) -> Target:
+    """Serve everything that is desired in a lake."""
+    from trueup.lake.stores import open_store
+
+    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    store = open_store(arguments.target, options=options)
+    keys = {entry.key for entry in store.list("serving")}
+    projects = sorted(key.split("/")[1] for key in keys if key.endswith("/desired.json") and key.count("/") == 2)
+    if not projects:
+        raise NothingPackaged(f"nothing is desired in {store.url}; publish a project there first", lake=store.url)
+    if not named:
+        raise WrongUsage("name the public key whose bundles are believed: --trust KEY.pub")
+    return Target(arguments.target, tuple(projects), _spool(arguments, Path("trueup-serving").resolve()), tuple(named))
+
+
+def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:
+    return Path(arguments.spool).resolve() if arguments.spool else otherwise
+
+
+def _name_in(file: Path) -> str:
+    """Return the project's name as its file says; whether the file is in order is looked at when it is published."""
+    try:
+        name = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise WrongUsage(f"{file} cannot be read; see what is wrong: trueup check {file.parent}") from error
+    return str(name)
+
+
+# --- sockets
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, shared by all processes.
+
+    Raises
+    ------
+    EnvironmentUnfit
+        When the port is taken or the address is not one of this machine.
+    """
+    listening: socket.socket | None = None
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise EnvironmentUnfit(
+            f"cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}; name another: --port N",
+            host=host,
+            port=port,
+        ) from error
+    listening.setblocking(False)
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _nothing() -> None:
+    """Say nothing: another process of this server does."""

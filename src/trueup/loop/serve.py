@@ -1,0 +1,125 @@
+"""How does a packaged bundle come before its servers? Published as the champion, with its policy, pace and callers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trueup.align.decision_policy import DecisionPolicy
+from trueup.bundle.layout import REFERENCE_FOLDER
+from trueup.bundle.loading import read_checked, verify_bundle
+from trueup.bundle.manifest import Manifest
+from trueup.kernel.errors import TrueupError
+from trueup.lake.desired_state import SCOPES, BundleRole, DesiredState, NothingServed, change_desired, read_desired
+from trueup.lake.store import Store
+from trueup.release.serving import with_token
+
+_PACE = f"{REFERENCE_FOLDER}/pace.json"
+
+
+class NotServable(TrueupError):
+    """A bundle holds no policy that servers can run."""
+
+    code = "loop.not-servable"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the project's file says that predictions are kept."""
+
+    durability: str = "process"
+    personal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """What servers were told."""
+
+    state: DesiredState
+    token: str | None
+    """A new token for the first caller; it is kept nowhere else. None where callers were known before."""
+
+
+def pace_of_bundle(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
+    """Return what a verified bundle knows of how cases arrive; None where it carries nothing."""
+    if _PACE not in manifest.files:
+        return None
+    document: dict[str, Any] = json.loads(read_checked(folder, _PACE, manifest))
+    return document
+
+
+def check_servable(manifest: Manifest) -> None:
+    """Raise where servers could not decide with the policy that a bundle carries.
+
+    Raises
+    ------
+    NotServable
+        The bundle was packaged by an older version, or from a model without a project.
+    """
+    try:
+        DecisionPolicy.from_document(dict(manifest.policy))
+    except (TrueupError, KeyError) as error:
+        raise NotServable(
+            f"bundle {manifest.digest[:12]} carries no decision policy that this version of Trueup serves; package it "
+            "again in its project: trueup package PROJECT",
+            digest=manifest.digest,
+        ) from error
+
+
+def publish_first(
+    store: Store, folder: Path, *, trusted_keys: tuple[Path, ...], today: date, serving: Serving, by: str, now: int
+) -> Published:
+    """Let servers begin with a bundle as champion, where nothing was published before.
+
+    Parameters
+    ----------
+    store : Store
+        The lake, which holds the bundle.
+    folder : Path
+        The bundle.
+    trusted_keys, today
+        As `bundle.loading.verify_bundle` takes them.
+    serving : Serving
+    by : str
+        Who publishes, for the record.
+    now : int
+        Microseconds UTC.
+
+    Raises
+    ------
+    BundleRefused
+    NotServable
+    """
+    manifest = verify_bundle(folder, trusted_keys=trusted_keys, today=today)
+    with contextlib.suppress(NothingServed):
+        return Published(read_desired(store, manifest.project), None)
+    check_servable(manifest)
+    pace = pace_of_bundle(folder, manifest)
+    made: list[str] = []
+
+    def change(before: DesiredState | None) -> DesiredState:
+        made.clear()
+        if before is not None:  # somebody else was faster
+            return before
+        made.append(secrets.token_urlsafe(32))
+        state = DesiredState(
+            project=manifest.project,
+            version=0,
+            bundles=(BundleRole(manifest.digest, "champion"),),
+            policy=dict(manifest.policy),
+            pace=pace,
+            durability="disk" if serving.durability == "disk" else "process",
+            personal=serving.personal,
+        )
+        granted = with_token(state, "first", made[0], scopes=SCOPES)
+        return msgspec.structs.replace(granted, changed_at=now, changed_by=by, reason="served for the first time")
+
+    state = change_desired(store, manifest.project, change)
+    return Published(state, made[0] if made else None)

@@ -1,0 +1,234 @@
+"""What does one server process do from its start to its end? The edge: clock, sockets, files and signals meet here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import uvloop
+
+from trueup.kernel.errors import TrueupError
+from trueup.lake.capacity_file import CapacityFile
+from trueup.lake.desired_state import DesiredState, ServerStatus, read_desired, write_status
+from trueup.lake.errors import LakeError
+from trueup.lake.feature_schemas import write_schema
+from trueup.lake.personal import PersonalSealer
+from trueup.lake.rolling import RollingSegments
+from trueup.lake.store import Store
+from trueup.lake.stores import open_store
+from trueup.serve.endpoints import Endpoints
+from trueup.serve.http_front import Front
+from trueup.serve.keeping_up import Keeper
+from trueup.serve.metrics import ServerMetrics
+from trueup.serve.opening import OpenedBundle, Opening
+from trueup.serve.recording import Recorder, make_recorder
+from trueup.serve.served_project import Sealing, ServedProject
+from trueup.serve.settings import ServerSettings
+from trueup.serve.spooling import Spool
+from trueup.serve.telling import Teller
+from trueup.serve.tls import tls_context
+
+Say = Callable[[str], None]
+
+
+def run_server(
+    settings: ServerSettings, sockets: Sequence[socket.socket], *, ready: Callable[[], None], say: Say
+) -> None:
+    """Serve on sockets that are bound until SIGTERM.
+
+    Parameters
+    ----------
+    settings : ServerSettings
+    sockets : sequence of socket
+        May be shared with other processes.
+    ready : callable
+        Called once every project answers.
+    say : callable
+        Told what keeps the server from doing what is desired, in words.
+
+    Raises
+    ------
+    NothingToServe
+        A project has no bundle that may answer.
+    """
+    uvloop.run(_Server(settings, say=say).run(sockets, ready))
+
+
+class _Place:
+    """One project in this process, and what keeps it going."""
+
+    def __init__(self, project: ServedProject, keeper: Keeper, recorder: Recorder, tokens: CapacityFile) -> None:
+        self.project, self.keeper, self.recorder, self.tokens = project, keeper, recorder, tokens
+        self.schemas_written: set[str] = set()
+        self.told: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Return what keeps it from doing all that is desired."""
+        return self.keeper.problem or self.recorder.problem or self.project.tokens.problem
+
+
+class _Server:
+    def __init__(self, settings: ServerSettings, *, say: Say) -> None:
+        self._settings, self._say = settings, say
+        self._started_at = wall_clock()
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._store: Store = open_store(settings.lake, options=settings.store_options)
+        self._spool = Spool(settings.spool)
+        self._places: dict[str, _Place] = {}
+
+    async def run(self, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+        """Open everything, answer until told to end, then end in order."""
+        settings = self._settings
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        metrics = ServerMetrics(
+            settings.spool / "metrics", f"{os.getpid()}-{self._started_at}", started_at=self._started_at / 1e6
+        )
+        for name in settings.projects:
+            self._places[name] = await self._open(name, metrics)
+        projects = {name: place.project for name, place in self._places.items()}
+        teller = Teller(
+            projects,
+            lambda is_ready: Endpoints(
+                {name: project.desk for name, project in projects.items() if project.desk is not None},
+                metrics=lambda: metrics.text(openmetrics=False),
+                is_ready=is_ready,
+            ),
+            clock=wall_clock,
+            ticks=time.monotonic_ns,
+            metrics=metrics,
+            rehearsing=settings.rehearsing,
+        )
+        front = Front(teller.handle, settings.limits, watcher=metrics)
+        tls = self._tls()
+        await front.start(sockets, tls)
+        looking = [asyncio.create_task(self._keep_up(metrics)), asyncio.create_task(self._report())]
+        ready()
+        await stopping.wait()
+        teller.is_stopping = True
+        await front.stop(settings.grace_seconds)
+        for task in looking:
+            task.cancel()
+        await self._close()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        settings = self._settings
+        if settings.certificate is None or settings.certificate_key is None:
+            return None
+        return tls_context(settings.certificate, settings.certificate_key)
+
+    async def _open(self, name: str, metrics: ServerMetrics) -> _Place:
+        loop = asyncio.get_running_loop()
+        settings, spool = self._settings, self._spool
+        durability = await asyncio.to_thread(self._durability_of, name)
+        sealing = Sealing(lambda columns: PersonalSealer(spool.keys(name), columns, clock=wall_clock))
+        recorder = make_recorder(
+            RollingSegments(spool.hot(name), name, clock=wall_clock),
+            durability=durability,
+            loop=loop,
+            clock=time.monotonic,
+            with_each_commit=sealing.sync,
+        )
+        tokens = CapacityFile(spool.counters(name), sync=durability == "disk")
+        project = ServedProject(name, recorder=recorder, tokens=tokens, ticks=time.monotonic_ns, sealing=sealing)
+        keeper = Keeper(
+            name,
+            store=self._store,
+            spool=spool,
+            opening=Opening(settings.trusted_keys, spool.environments),
+            today=lambda: dt.datetime.now(dt.UTC).date(),
+            adopt=lambda state, opened: self._adopt(project, metrics, state, opened),
+        )
+        await keeper.start()
+        return _Place(project, keeper, recorder, tokens)
+
+    def _durability_of(self, name: str) -> Literal["process", "disk"]:
+        """Return how records are kept; it is read once, at the start."""
+        with contextlib.suppress(LakeError):
+            return read_desired(self._store, name).durability
+        recalled = self._spool.recall(name)
+        return recalled.durability if recalled else "process"
+
+    def _adopt(
+        self,
+        project: ServedProject,
+        metrics: ServerMetrics,
+        state: DesiredState,
+        opened: Mapping[str, OpenedBundle],
+    ) -> None:
+        before = project.state
+        project.adopt(state, opened)
+        for role in before.bundles if before else ():
+            metrics.set_gauge("trueup_bundle_loaded", 0.0, digest=role.digest, role=role.role)
+        for role in state.bundles:
+            metrics.set_gauge("trueup_bundle_loaded", 1.0, digest=role.digest, role=role.role)
+        metrics.set_gauge("trueup_desired_version", state.version)
+
+    # --- what goes on beside answers
+
+    async def _keep_up(self, metrics: ServerMetrics) -> None:
+        while True:
+            await asyncio.sleep(self._settings.look_seconds)
+            for place in self._places.values():
+                await place.keeper.look()
+                metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))
+                if place.problem != place.told:
+                    place.told = place.problem
+                    self._say(f"{place.project.name}: {place.told or 'all is well again'}")
+
+    async def _report(self) -> None:
+        while True:
+            for place in self._places.values():
+                with contextlib.suppress(LakeError, OSError):  # told by the keeper, who reads the same lake
+                    await asyncio.to_thread(self._report_of, place)
+            await asyncio.sleep(self._settings.report_seconds)
+
+    def _report_of(self, place: _Place) -> None:
+        desk = place.project.desk
+        if desk is not None:
+            loadout = desk.answerer.loadout
+            for seat in (loadout.champion, *loadout.canaries, *loadout.shadows):
+                if seat.reader.schema_digest not in place.schemas_written:
+                    write_schema(self._store, seat.reader.schema)
+                    place.schemas_written.add(seat.reader.schema_digest)
+        counts = place.project.counts
+        fallbacks = sum(desk.answerer.counts.fallbacks.values()) if desk else 0
+        status = ServerStatus(
+            server=self._name,
+            project=place.project.name,
+            version=place.keeper.version,
+            bundles=place.keeper.statuses,
+            started_at=self._started_at,
+            reported_at=wall_clock(),
+            served=counts.served,
+            logged=counts.logged,
+            shed=counts.shed,
+            fallback=fallbacks,
+            open_circuit=place.project.has_open_circuit,
+            problem=place.problem,
+        )
+        write_status(self._store, status)
+
+    async def _close(self) -> None:
+        for place in self._places.values():
+            await place.recorder.close()
+            place.keeper.close()
+            place.tokens.close()
+            with contextlib.suppress(TrueupError, OSError):  # the last report; the log itself is whole
+                await asyncio.to_thread(self._report_of, place)
+
+
+def wall_clock() -> int:
+    """Return microseconds UTC."""
+    return time.time_ns() // 1000
