@@ -95,7 +95,9 @@ class Source:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(file) as opened:
-            yield from (batch for batch in opened.iter_batches(PART_ROWS, use_threads=False) if batch.num_rows)
+            for group in range(opened.num_row_groups):  # over all groups at once, the reader keeps what it has read
+                batches = opened.iter_batches(PART_ROWS, row_groups=[group], use_threads=False)
+                yield from (batch for batch in batches if batch.num_rows)
 
     def _csv(self, file: Path) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
