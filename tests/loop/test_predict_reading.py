@@ -17,7 +17,8 @@ def test_memory_does_not_grow_with_the_row_groups_of_a_file(tmp_path: Path) -> N
             a, b = np.random.default_rng(seed).random((2, 2 * PART_ROWS))
             writer.write_table(pa.table({"a": a, "b": b}))
 
-    before, held = pa.total_allocated_bytes(), []
+    before = pa.total_allocated_bytes()
+    held: list[int] = []
     for part in Source([tmp_path / "rows.parquet"]).parts():
         assert part.first_row == len(held) * PART_ROWS
         held.append(pa.total_allocated_bytes() - before)
