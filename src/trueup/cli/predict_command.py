@@ -25,16 +25,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.lake.capacity_file import CapacityFile
     from trueup.loop.predict import Order, predict
     from trueup.loop.predict_scoring import Setup
+    from trueup.serve.spooling import Spool
 
     places = places_of(arguments)
     workspace = open_workspace(places.workspace.project).for_loop()
     source = _source(arguments.source, places)
+    spool = Spool(Path(arguments.spool) if arguments.spool else workspace.root / "serving")
     now = moment_of(dt.datetime.now(dt.UTC))
     run_id = parse_id(arguments.id) if arguments.id else IdMint().new(now)
     keep = tuple(arguments.keep or ())
     order = Order(arguments.allocation, arguments.clock, keep, arguments.workers)
     with verified(arguments.bundle, places) as bundle:
-        tokens = CapacityFile(workspace.capacity / bundle.manifest.project)
+        tokens = CapacityFile(spool.counters(bundle.manifest.project))
         told = predict(
             source,
             Path(arguments.out),

@@ -81,11 +81,6 @@ class Workspace:
         return self.lake / "last-bundle"
 
     @property
-    def capacity(self) -> Path:
-        """What is used of each project's capacity on this host."""
-        return self.root / "capacity"
-
-    @property
     def keys(self) -> Path:
         """Local signing keys; readable by their owner alone."""
         return self.root / "keys"
