@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    deciding_files,
     demonstrating,
     expressing,
     fronting,
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "ingest": ingesting.figures,
     "predict": lambda _: list(predicting.figures()),
     "front": fronting.figures,
+    "decide-files": deciding_files.figures,
     "demo": demonstrating.figures,
     "rehearsal": rehearsing.figures,
 }
