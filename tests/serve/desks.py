@@ -32,7 +32,7 @@ def desk(given: Loadout | None = None) -> Desk:
         TokenGrant("tests", token_digest("a-token-of-the-tests"), ("predict", "facts", "metrics")),
         TokenGrant("watcher", token_digest("only-metrics"), ("metrics",)),
     ]
-    return Desk(answerer(given or loadout()), FactDesk(PROJECT, mint=IdMint(seed=2)), Callers(grants))
+    return Desk(answerer(given or loadout()), FactDesk(PROJECT, mint=IdMint()), Callers(grants))
 
 
 def endpoints(given: Loadout | None = None, *, ready: bool = True) -> Endpoints:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -166,7 +167,7 @@ def loadout(
 def answerer(given: Loadout | None = None, **options: Any) -> Answerer:
     """Return an answerer whose clock goes on by a millisecond each time it is read."""
     ticks = itertools.count(0, 1_000_000)
-    return Answerer(given or loadout(), mint=IdMint(seed=1), ticks=lambda: next(ticks), **options)
+    return Answerer(given or loadout(), mint=IdMint(random=Random(1).randbytes), ticks=lambda: next(ticks), **options)
 
 
 def request(*rows: dict[str, Any], **envelope: Any) -> bytes:

@@ -30,7 +30,7 @@ FACTS: dict[str, dict[str, Any]] = {
 
 
 def desk() -> FactDesk:
-    return FactDesk("small-fraud", mint=IdMint(seed=1))
+    return FactDesk("small-fraud", mint=IdMint())
 
 
 def take(kind: str, content: object) -> Reply:

@@ -17,6 +17,8 @@ from trueup.kernel.rowplan import Plan, compile_plan
 from trueup.kernel.rowvalues import as_text
 
 Row = Mapping[str, object]
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST_PLAIN_YEAR, _LAST_PLAIN_YEAR = 1, 9999  # moments near the ends of the calendar are read with care
 
 
 def unit_hash(text: str) -> int:
@@ -57,8 +59,11 @@ def event_time_reader(plan: Plan, *, timezone: str) -> Callable[[Row], int | Non
     An hour that the clock shows twice counts as the later one, one that it skips as the hour after, as DuckDB does.
     """
     zone, names, evaluate = ZoneInfo(timezone), sorted(set(_moment_columns(plan))), compile_plan(plan)
+    column = str(plan[1]) if plan[0] == "column" and names else None
 
     def read(row: Row) -> int | None:
+        if column is not None and (plain := _plain_moment(row.get(column))) is not None:
+            return plain
         found = {name: _aware_or_not(row.get(name)) for name in names}
         with_offset = any(isinstance(value, dt.datetime) and value.tzinfo is not None for value in found.values())
         moment = evaluate({**row, **found})
@@ -70,6 +75,20 @@ def event_time_reader(plan: Plan, *, timezone: str) -> Callable[[Row], int | Non
             return None
 
     return read
+
+
+def _plain_moment(value: object) -> int | None:
+    """Return the moment of a text with an offset, as nearly every caller sends it; None for all else."""
+    if type(value) is not str:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None or not _FIRST_PLAIN_YEAR < moment.year < _LAST_PLAIN_YEAR:
+        return None
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _moment_columns(plan: Plan) -> list[str]:

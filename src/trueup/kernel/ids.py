@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from uuid import UUID
 
 from trueup.kernel.errors import TrueupError
@@ -23,8 +24,8 @@ class IdMint:
 
     Parameters
     ----------
-    seed : int, optional
-        74 random bits to start from; default: from the operating system.
+    random : callable
+        Returns so many random bytes; default: the operating system's.
 
     Notes
     -----
@@ -32,9 +33,9 @@ class IdMint:
     where it stood by a random step.
     """
 
-    def __init__(self, *, seed: int | None = None) -> None:
-        self._millisecond = 0
-        self._rest = _random_bits(_COUNTER_BITS) if seed is None else seed
+    def __init__(self, *, random: Callable[[int], bytes] = os.urandom) -> None:
+        self._random = random
+        self._millisecond = self._rest = 0
         self._steps = b""
 
     def new(self, moment: int) -> bytes:
@@ -42,7 +43,7 @@ class IdMint:
         millisecond = moment // 1000
         if millisecond > self._millisecond:
             self._millisecond = millisecond
-            self._rest = _random_bits(_COUNTER_BITS) >> 1  # room to count on from
+            self._rest = int.from_bytes(self._random(10), "big") >> 80 - _COUNTER_BITS + 1  # room to count on from
         else:
             self._rest += 1 + int.from_bytes(self._step(), "big")
         head = self._millisecond << 80 | 7 << 76 | (self._rest >> 62 & 0xFFF) << 64
@@ -50,7 +51,7 @@ class IdMint:
 
     def _step(self) -> bytes:
         if not self._steps:
-            self._steps = os.urandom(4096)
+            self._steps = self._random(4096)
         step, self._steps = self._steps[:4], self._steps[4:]
         return step
 
@@ -85,7 +86,3 @@ def parse_id(text: str) -> bytes:
 def millisecond_of(content: bytes) -> int:
     """Return the time in an id, in milliseconds since 1970 UTC."""
     return int.from_bytes(content[:6], "big")
-
-
-def _random_bits(count: int) -> int:
-    return int.from_bytes(os.urandom(10), "big") >> (80 - count)

@@ -25,6 +25,7 @@ from trueup.serve.refusals import BadForm, BadRow, Refused
 from trueup.serve.replies import Answered, Form, Reply, rows_form
 from trueup.serve.retries import Retries
 from trueup.serve.row_requests import Asked, read_envelope
+from trueup.serve.single import decide_single, is_usual, score_single
 from trueup.serve.work import DEADLINE, MISSING_FEATURES, MODEL_ERROR, NO_MODEL, OPEN_CIRCUIT, PAUSED, Work, score_here
 
 DEADLINE_S = 1.0
@@ -86,6 +87,7 @@ class Answerer:
         retries: Retries | None = None,
     ) -> None:
         self.loadout = loadout
+        self._usual = is_usual(loadout)
         self.counts = Counts()
         self._mint, self._ticks, self._deadline_s = mint, ticks, deadline_s
         self._retries = Retries() if retries is None else retries
@@ -94,6 +96,7 @@ class Answerer:
     def adopt(self, loadout: Loadout) -> None:
         """Decide what comes from now on with another loadout; what is in flight finishes with its own."""
         self.loadout = loadout
+        self._usual = is_usual(loadout)
 
     def answer(self, body: bytes, *, caller: str, now: int, started_ns: int) -> Reply:
         """Return the answer to the body of ``POST /predict``, with models in this process.
@@ -142,6 +145,10 @@ class Answerer:
             if (known := self._retries.find(key, body_hash)) is not None:
                 return known
         begun_ns = self._ticks()
+        if self._usual and asked.prediction_id is None and not asked.reasons:
+            reply = self._answer_single(asked, caller=caller, now=now, started_ns=started_ns, form=form)
+            if reply is not None:
+                return reply
         work = Work(asked, self.loadout, caller=caller, moment=now, started_ns=started_ns, form=form)
         self._check_reasons(work)
         work.body_hash = body_hash
@@ -157,6 +164,51 @@ class Answerer:
         if asked.prediction_id is not None:
             self._retries.keep(key, body_hash, work)
         return work
+
+    def _answer_single(self, asked: Asked, *, caller: str, now: int, started_ns: int, form: Form) -> Reply | None:
+        """Return the answer to the usual request; None for any other, of which nothing is decided then."""
+        loadout, ticks = self.loadout, self._ticks
+        circuit = loadout.champion.circuit
+        given = asked.association_ids
+        if circuit.is_open or circuit.failures_in_row or (given is not None and len(given) != 1):
+            return None
+        begun_ns = ticks()
+        read = loadout.champion.reader.read_single(asked.rows)
+        if read is None:
+            return None
+        read_ns = ticks()
+        score = score_single(loadout, read[0])
+        if score is None:
+            return None
+        scored_ns = ticks()
+        prediction_id = self._mint.new(now)
+        row = decide_single(loadout, score, read[1], prediction_id=prediction_id, moment=now, asked=asked)
+        counts = self.counts
+        counts.served += 1
+        counts.decided += 1
+        if row.acted and row.expected_gain is not None:
+            counts.gained += row.expected_gain
+        rows = (row,)
+        decided_ns = ticks()
+        record = PredictionRecord(
+            prediction_id,
+            now,
+            caller,
+            loadout.policy.version,
+            loadout.champion.reader.schema_digest,
+            max(0, (decided_ns - started_ns) // 1000),
+            asked.rows if loadout.seal is None else loadout.seal(asked.rows, [row.association_id]),
+            rows,
+        )
+        return Reply(
+            200,
+            form(Answered(prediction_id, rows, None, loadout)),
+            encode_record(record),
+            rows=1,
+            decode_ns=read_ns - begun_ns,
+            predict_ns=scored_ns - read_ns,
+            policy_ns=decided_ns - scored_ns,
+        )
 
     async def wait(self, work: Work) -> Reply:
         """Return the answer to a request once the models in other processes gave theirs, or the deadline is over.

@@ -215,6 +215,23 @@ class RowReader:
         numbers = np.concatenate([self._numbers(given, row) for row, given in enumerate(tuples)])
         return ReadRows(numbers, [self._pick(given) for given in tuples], {})
 
+    def read_single(self, rows: bytes) -> tuple[Numbers, Columns] | None:
+        """Return the only row of a JSON array: its numbers, and what the policy reads; None where `read` must look.
+
+        Raises
+        ------
+        BadRow
+            When a value has the wrong type.
+        """
+        try:
+            records = self._strict.decode(rows)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        if len(records) != 1:
+            return None
+        given = msgspec.structs.astuple(records[0])
+        return self._numbers(given, 0), self._pick(given)
+
     def _read_lacking(self, rows: bytes) -> ReadRows:
         try:
             records = self._lenient.decode(rows)

@@ -64,6 +64,7 @@ class Teller:
         self.is_stopping = False
         self._projects = dict(projects)
         self._recorders = [project.recorder for project in projects.values()]
+        self._is_one = len(self._recorders) == 1
         self._endpoints = endpoints(self._is_ready)
         self._clock, self._ticks, self._metrics, self._rehearsing = clock, ticks, metrics, rehearsing
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,7 +101,7 @@ class Teller:
         return not self.is_stopping and self._has_room()
 
     def _has_room(self) -> bool:
-        return all(recorder.room() for recorder in self._recorders)
+        return self._recorders[0].room() if self._is_one else all(recorder.room() for recorder in self._recorders)
 
     def _tell(self, request: Request, reply: Reply) -> Response | None:
         if reply.frame is None:
