@@ -115,6 +115,7 @@ def test_several_processes_answer_on_one_port_and_count_together(served_lake: Se
         told = running.client.get("/metrics").text
         assert "trueup_predictions_served_total 40" in told
         assert "trueup_predictions_unlogged 0" in told
+        assert 'trueup_score_count{role="champion"} 40' in told
         assert running.stop() == 0
     statuses = read_statuses(served_lake.store, served_lake.project)
     assert sum(status.served for status in statuses) == 40

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections.abc import Callable
 from uuid import UUID
 
 from trueup.kernel.errors import TrueupError
 
 _TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
-_COUNTER_BITS = 74
+_LOW = 1 << 62
+_VARIANT = 2 << 62
 
 
 class BadId(TrueupError):
@@ -35,25 +37,42 @@ class IdMint:
 
     def __init__(self, *, random: Callable[[int], bytes] = os.urandom) -> None:
         self._random = random
-        self._millisecond = self._rest = 0
-        self._steps = b""
+        self._millisecond = -1
+        self._head = b""
+        self._high = self._rest = 0
+        self._steps = iter(b"")
 
     def new(self, moment: int) -> bytes:
         """Return a new id, 16 bytes, for a moment in microseconds UTC."""
         millisecond = moment // 1000
         if millisecond > self._millisecond:
-            self._millisecond = millisecond
-            self._rest = int.from_bytes(self._random(10), "big") >> 80 - _COUNTER_BITS + 1  # room to count on from
+            self._begin(millisecond)
         else:
-            self._rest += 1 + int.from_bytes(self._step(), "big")
-        head = self._millisecond << 80 | 7 << 76 | (self._rest >> 62 & 0xFFF) << 64
-        return (head | 2 << 62 | self._rest & 0x3FFFFFFFFFFFFFFF).to_bytes(16, "big")
+            self._rest += self._step()
+            if self._rest >= _LOW:
+                self._carry()
+        return self._head + (_VARIANT | self._rest).to_bytes(8, "big")
 
-    def _step(self) -> bytes:
-        if not self._steps:
-            self._steps = self._random(4096)
-        step, self._steps = self._steps[:4], self._steps[4:]
-        return step
+    def _begin(self, millisecond: int) -> None:
+        bits = int.from_bytes(self._random(10), "big")
+        self._millisecond = millisecond
+        self._high, self._rest = bits >> 69, bits & _LOW - 1  # the highest bit stays 0: room to count on
+        self._note_head()
+
+    def _carry(self) -> None:
+        self._high, self._rest = self._high + 1, self._rest - _LOW
+        if self._high > 0xFFF:  # more ids in a millisecond than there are: borrow from the next one
+            self._begin(self._millisecond + 1)
+        self._note_head()
+
+    def _note_head(self) -> None:
+        self._head = (self._millisecond << 16 | 7 << 12 | self._high).to_bytes(8, "big")
+
+    def _step(self) -> int:
+        for step in self._steps:
+            return 1 + step
+        self._steps = iter(array("I", self._random(4096)))
+        return 1
 
 
 def id_as_text(content: bytes) -> str:

@@ -116,6 +116,16 @@ class ServerMetrics:
 
     # What answering tells.
 
+    def predicted(self, rows: int, *, decode_ns: int, predict_ns: int, policy_ns: int, log_ns: int) -> None:
+        """Count a request whose predictions are logged and told, and the nanoseconds of its stages."""
+        self.decode.observe(decode_ns * 1e-9)
+        self.predict.observe(predict_ns * 1e-9)
+        self.policy.observe(policy_ns * 1e-9)
+        self.log.observe(log_ns * 1e-9)
+        values = self._values
+        values[self._served] += rows
+        values[self._logged] += rows
+
     def served(self, rows: int) -> None:
         """Count predictions that were answered."""
         self._values[self._served] += rows

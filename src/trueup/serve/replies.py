@@ -37,6 +37,8 @@ class Reply(msgspec.Struct, gc=False):
     content_type: bytes = b"application/json"
     project: str = ""
     """Whose log the frames belong to."""
+    decided: Sequence[DecidedRow] = ()
+    """The rows of a prediction, for counts."""
     key: tuple[str, bytes] | None = None
     """Under which a retry finds it; see `Answerer.recorded`."""
     shadowed: Any = None
@@ -85,6 +87,8 @@ def parse_prediction(text: str) -> tuple[bytes, int]:
 
 def rows_form(answered: Answered) -> bytes:
     """Return the answer of ``POST /predict``: one object for each row."""
+    if len(answered.rows) == 1 and answered.reasons is None and answered.rows[0].predicted is None:
+        return _single_action(answered)
     classes, policy_version = answered.loadout.champion.classes, answered.loadout.policy.version
     told = []
     for place, row in enumerate(answered.rows):
@@ -97,6 +101,21 @@ def rows_form(answered: Answered) -> bytes:
             f'"model_version":"{row.model_version}","policy_version":"{policy_version}"{reasons}}}'
         )
     return f'{{"predictions":[{",".join(told)}]}}'.encode()
+
+
+def _single_action(answered: Answered) -> bytes:
+    """Return the usual answer, whose parts are texts of ours: one row, acted on or not."""
+    [row] = answered.rows
+    case = "null" if row.association_id is None else _text(row.association_id)
+    scores = row.scores
+    score = repr(scores[0]) if scores is not None and len(scores) == 1 else _score(scores, ())
+    name = prediction_text(answered.prediction_id, row.row)
+    return (
+        f'{{"predictions":[{{"prediction_id":"{name}","association_id":{case},"score":{score},'
+        f'"decision":{"true" if row.acted else "false"},"decision_by":"{row.role}",'
+        f'"reason":"{row.reason}","qualifies":{"true" if row.qualifies else "false"},'
+        f'"model_version":"{row.model_version}","policy_version":"{answered.loadout.policy.version}"}}]}}'
+    ).encode()
 
 
 def _decision(row: DecidedRow) -> str:

@@ -68,7 +68,7 @@ class Retries:
         """Know that an answer is in the log: a retry is told it again, without a record."""
         found = self._kept.get(key)
         if found is not None:
-            self.keep(key, found[0], msgspec.structs.replace(reply, frame=None, shadowed=None, rows=0))
+            self.keep(key, found[0], msgspec.structs.replace(reply, frame=None, shadowed=None, rows=0, decided=()))
 
     def forget(self, key: Key) -> None:
         """Know nothing of a request, so that a retry is decided again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import os
 import signal
 import socket
@@ -114,6 +115,9 @@ class _Server:
         tls = self._tls()
         await front.start(sockets, tls)
         looking = [asyncio.create_task(self._keep_up(metrics)), asyncio.create_task(self._report())]
+        # what was opened stays for good: the garbage collector need not look at it again with every request
+        gc.collect()
+        gc.freeze()
         ready()
         await stopping.wait()
         teller.is_stopping = True

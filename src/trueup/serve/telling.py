@@ -25,7 +25,6 @@ from trueup.serve.served_project import ServedProject
 NOW = b"trueup-now"
 """Header with which a rehearsal says when a case is decided."""
 _RETRY = ((b"retry-after", b"1"),)
-_SECOND = 1e-9
 
 
 class Teller:
@@ -130,7 +129,7 @@ class Teller:
             request.reply(not_logged(error))
             return
         request.reply(Response(reply.status, reply.body, reply.content_type, reply.headers))
-        if desk is None or not reply.predict_ns:
+        if desk is None or not reply.decided:
             return
         self._count(project, reply, self._ticks() - asked_ns)
         if reply.shadowed is not None:
@@ -141,13 +140,18 @@ class Teller:
     def _count(self, project: ServedProject, reply: Reply, log_ns: int) -> None:
         project.counts.served += reply.rows
         project.counts.logged += reply.rows
-        metrics = self._metrics
-        metrics.decode.observe(reply.decode_ns * _SECOND)
-        metrics.predict.observe(reply.predict_ns * _SECOND)
-        metrics.policy.observe(reply.policy_ns * _SECOND)
-        metrics.log.observe(log_ns * _SECOND)
-        metrics.served(reply.rows)
-        metrics.logged(reply.rows)
+        self._metrics.predicted(
+            reply.rows,
+            decode_ns=reply.decode_ns,
+            predict_ns=reply.predict_ns,
+            policy_ns=reply.policy_ns,
+            log_ns=log_ns,
+        )
+        for row in reply.decided:
+            if row.scores is None:
+                self._metrics.fell_back(row.reason.partition(":")[2])
+            elif len(row.scores) == 1:
+                self._metrics.scored(row.role, row.scores[0])
 
     async def _wait(self, request: Request, told: Coroutine[Any, Any, Reply]) -> None:
         try:
