@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import trueup.client
 from trueup.serve.facts import FORMS, KINDS
 from trueup.serve.open_inference import OUTPUTS
 from trueup.serve.refusals import Refused
@@ -26,3 +27,8 @@ def test_every_refusal_is_in_the_table_with_its_status(kind: type[Refused]) -> N
 @pytest.mark.parametrize("name", [*KINDS, *FORMS, *OUTPUTS, *FAILURES])
 def test_every_path_entry_output_and_failure_is_named(name: str) -> None:
     assert f"`{name}`" in TEXT or f"`/{name}`" in TEXT
+
+
+def test_every_error_of_the_client_is_named() -> None:
+    offered = [name for name in trueup.client.__all__ if issubclass(getattr(trueup.client, name), Exception)]
+    assert [name for name in offered if f"`{name}`" not in TEXT] == []

@@ -73,3 +73,19 @@ def test_it_tells_what_it_seals_and_ends_when_asked(tmp_path: Path) -> None:
     assert not unnamed.exists()
     manifest = LogManifest(FolderStore(tmp_path / "lake"), "p")
     assert manifest.refresh() == 2
+
+
+def test_asked_to_end_before_it_is_ready_it_still_makes_its_last_pass(tmp_path: Path) -> None:
+    hot = tmp_path / "hot"
+    a_segment(hot, [a_prediction()])
+    command = [sys.executable, "-m", "trueup.lake.sealing_process", "--lake", str(tmp_path / "lake")]
+    command += ["--project", "p", "--hot", str(hot), "--seconds", "3600"]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # as the supervisor starts it
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert list_segments(hot) == ()

@@ -104,6 +104,7 @@ def _supervise(
                 *("--project", project, "--hot", str(target.spool / project / "hot")),
             ),
             target.spool / "sealing.log",
+            unblocks_sigterm=True,
         )
         for project in target.projects
     ]

@@ -33,6 +33,8 @@ class Companion:
     command: tuple[str, ...]
     output: Path
     """File that what it says is added to."""
+    unblocks_sigterm: bool = False
+    """It starts with SIGTERM blocked, and unblocks it when it is ready: told to end before, it ends in order."""
 
 
 @dataclass
@@ -181,6 +183,8 @@ def _executing(companion: Companion) -> Callable[[], int]:
         output = os.open(companion.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        if companion.unblocks_sigterm:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         os.execv(companion.command[0], companion.command)  # noqa: S606  # our own command, no shell wanted
 
     return lambda: _fork(body)
