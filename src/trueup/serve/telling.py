@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,17 @@ from trueup.serve.served_project import ServedProject
 NOW = b"trueup-now"
 """Header with which a rehearsal says when a case is decided."""
 _RETRY = ((b"retry-after", b"1"),)
+
+
+class _Awaited(msgspec.Struct, frozen=True, gc=False):
+    """A reply that is being recorded."""
+
+    request: Request
+    reply: Reply
+    project: ServedProject
+    asked_ns: int
+    failed: list[Exception]
+    """Of frames before the last."""
 
 
 class Teller:
@@ -112,15 +124,16 @@ class Teller:
             project.recorder.record(frame, lambda error: failed.append(error) if error else None, rows=0)
         project.recorder.record(
             reply.frame,
-            lambda error: self._recorded(request, reply, project, asked_ns, failed[0] if failed else error),
+            partial(self._recorded, _Awaited(request, reply, project, asked_ns, failed)),
             rows=reply.rows,
         )
         return None
 
-    def _recorded(
-        self, request: Request, reply: Reply, project: ServedProject, asked_ns: int, error: Exception | None
-    ) -> None:
+    def _recorded(self, awaited: _Awaited, error: Exception | None) -> None:
+        request, reply, project = awaited.request, awaited.reply, awaited.project
         desk = project.desk
+        if awaited.failed:
+            error = awaited.failed[0]
         if desk is not None:
             desk.answerer.recorded(reply, error)
         if error is not None:
@@ -131,7 +144,7 @@ class Teller:
         request.reply(Response(reply.status, reply.body, reply.content_type, reply.headers))
         if desk is None or not reply.decided:
             return
-        self._count(project, reply, self._ticks() - asked_ns)
+        self._count(project, reply, self._ticks() - awaited.asked_ns)
         if reply.shadowed is not None:
             self._shadow(project, reply)
         for frame in desk.answerer.take_events():

@@ -51,6 +51,7 @@ class LightgbmTrees:
     def __init__(self, text: bytes, *, inputs: int, outputs: int, recoding: Recoding | None = None) -> None:
         self._inputs, self._outputs = inputs, outputs
         self._recoding = recoding or Recoding()
+        self._recodes = bool(self._recoding)
         self._trees = _Trees(text)
         if (found := self._trees.shape()) != (inputs, outputs):
             raise ValueError(f"the trees take {found[0]} numbers and give {found[1]}, not {inputs} and {outputs}")
@@ -74,7 +75,7 @@ class LightgbmTrees:
         if row.shape != given.shape:
             raise ValueError(f"a row of {self._inputs} numbers was expected, not of shape {row.shape}")
         given[:] = row
-        if self._recoding:
+        if self._recodes:
             self._recoding.one(lane.view)
         if lane.call(lane.prepared, lane.given_at, lane.length_at, lane.answer_at):
             raise _failure(self._trees.library)
