@@ -1,21 +1,25 @@
-"""Do the statistics keep their promises over many runs? False alarms, time to find a breach, coverage, cost of a year.
+"""Are promises kept over many runs? The statistics: false alarms, time to find a breach, coverage, cost of a year.
 
-Run ``python -m benchmarks.endurance`` (about five minutes on one core); writes build/endurance.json. ``--runs`` sets
-how many runs are simulated; ten times as many for the guard's false alarms.
+Run ``python -m benchmarks.endurance``, or some of its subjects; writes build/endurance.json. ``--runs`` sets how many
+runs of the statistics are simulated; ten times as many for the guard's false alarms (about five minutes on one core).
+``equality`` (two minutes) decides every booking of the hotel example everywhere, and needs TRUEUP_TEST_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import equality
 from benchmarks.guarding import guard_figures
 from benchmarks.measuring import Figure, apart
 from benchmarks.monitoring import ROWS, many_rows
@@ -140,12 +144,31 @@ def figures(runs: int, *, cases: int) -> Iterator[Figure]:
             yield Figure(f"profile.{millions}m.memory", peak, "MB", "target", 400.0, note)
 
 
+def bookings(folder: Path) -> Iterator[Figure]:
+    """Yield on how many bookings the ways to decide differ (`benchmarks/equality.py`)."""
+    data = os.environ.get("TRUEUP_TEST_DATA")
+    if data is None:
+        raise SystemExit("equality needs the hotel bookings; set TRUEUP_TEST_DATA to the folder that holds them")
+    yield from equality.figures(folder, Path(data) / "hotel_bookings" / "hotel_bookings.parquet")
+
+
 def main() -> None:
     """Print every figure and write build/endurance.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description=__doc__)
+    parser.add_argument("subject", nargs="*", help=f"of {', '.join(SUBJECTS)}; all when left out")
     parser.add_argument("--runs", type=int, default=1000)
-    write_figures(figures(parser.parse_args().runs, cases=10_000), Path("build/endurance.json"))
+    asked = parser.parse_args()
+    if unknown := sorted(set(asked.subject) - set(SUBJECTS)):
+        parser.error(f"no subject {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        found = (SUBJECTS[name](asked.runs, Path(folder)) for name in asked.subject or SUBJECTS)
+        write_figures(chain.from_iterable(found), Path("build/endurance.json"))
 
+
+SUBJECTS: dict[str, Callable[[int, Path], Iterator[Figure]]] = {
+    "statistics": lambda runs, _: figures(runs, cases=10_000),
+    "equality": lambda _, folder: bookings(folder),
+}
 
 if __name__ == "__main__":
     main()

@@ -271,6 +271,19 @@ def test_a_lower_capacity_counts_what_was_already_used() -> None:
     assert not decide(lowered, 9).acted
 
 
+def test_all_who_share_a_capacity_have_one_cutoff_in_a_slot_whoever_comes_when() -> None:
+    tokens = MemoryTokens()
+    first, second = (decider_of(cases=12, pace=FLAT, tokens=tokens) for _ in range(2))
+    # 12 tokens for 24 cases: the best half of the five gains of the pace
+    assert [decide(first, number).cutoff for number in range(6)] == [3.0] * 6
+    assert decide(second, 6, gain=1.0).cutoff == 3.0
+    # an hour later 6 tokens are left for 23 cases
+    assert decide(second, 7, moment=MARCH + HOUR, gain=1.0).cutoff == 5.0
+    assert decide(first, 8, moment=MARCH + HOUR, gain=1.0).cutoff == 5.0
+    # a process that was started again, and hears late of a case of the first slot
+    assert decide(decider_of(cases=12, pace=FLAT, tokens=tokens), 10, gain=1.0).cutoff == 3.0
+
+
 def test_draws_are_those_of_the_rehearsal() -> None:
     units = np.random.default_rng(1).integers(0, 2**63, 2_000, dtype=np.uint64) * np.uint64(2)
     for salt in (1, 2, 1_007, 123_456_789_012):

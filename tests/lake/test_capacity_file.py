@@ -79,6 +79,25 @@ def test_each_period_has_tokens_of_its_own_and_a_clock_that_goes_back_finds_the_
     ]
 
 
+def test_a_clock_that_goes_back_by_many_periods_finds_what_is_kept(tmp_path: Path) -> None:
+    tokens = CapacityFile(tmp_path)
+    assert [take(tokens, "x", start=start, most=1) for start in (1, 2, 3, 4, 5, 6)] == [True] * 6
+    assert not take(tokens, "y", start=1, most=1)
+    assert take(tokens, "y", start=1, most=2)
+    assert tokens.used(1) == (2, 0)
+
+
+def test_all_processes_see_what_was_used_when_the_first_of_them_came_to_a_slot(tmp_path: Path) -> None:
+    first, second = CapacityFile(tmp_path), CapacityFile(tmp_path)
+    assert take(first, "a")
+    assert first.used_before(MAY, MAY + 60) == (1, 0)
+    assert take(first, "b", exploring=True)
+    assert second.used_before(MAY, MAY + 60) == first.used_before(MAY, MAY + 60) == (1, 0)
+    assert second.used_before(MAY, MAY + 120) == (2, 1)
+    assert CapacityFile(tmp_path).used_before(MAY, MAY + 60) == (1, 0)  # one that was started again
+    assert second.used(MAY) == (2, 1)
+
+
 def test_old_files_go_and_their_periods_are_closed(tmp_path: Path) -> None:
     tokens = CapacityFile(tmp_path, kept_periods=2)
     assert all(take(tokens, "x", start=start) for start in (10, 20, 30))
@@ -87,6 +106,7 @@ def test_old_files_go_and_their_periods_are_closed(tmp_path: Path) -> None:
     assert not take(fresh, "y", start=10)
     assert fresh.allowed(10, 3) == (0, 1.0)
     assert fresh.used(10)[0] > 1_000_000
+    assert fresh.used_before(10, 10)[0] > 1_000_000
     assert take(fresh, "y", start=20)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import pytest
 from trueup.align.allocation import StreamAllocator
 from trueup.align.charter import Project
 from trueup.align.payoff import ActionEffect, expected_gain
-from trueup.align.project_file import read_project
 from trueup.align.streaming import MemoryTokens, TokenCounter, pace_from
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.trust import trusted_keys
@@ -30,10 +28,9 @@ from trueup.lake.capacity_file import CapacityFile
 from trueup.loop.predict import Order, Predicted, predict
 from trueup.loop.predict_reading import CannotPredict, Source
 from trueup.loop.predict_scoring import Setup
-from trueup.loop.prepare import Workspace, history_of, open_tables, table_name
+from trueup.loop.prepare import Workspace, history_of
 from trueup.loop.train import train
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 NOW = moment_of(datetime(2016, 11, 2, 12, tzinfo=UTC))
 Made = Callable[..., tuple[Project, Workspace]]
 
@@ -120,21 +117,6 @@ def test_every_case_is_decided_as_in_development(fraud: Packaged, tmp_path: Path
 
     assert told.rows == fraud.history.rows
     assert_decided_as_in_development(fraud, out)
-
-
-@pytest.mark.data
-@pytest.mark.timeout(600)
-def test_every_booking_is_decided_as_in_development(real_data: Path, tmp_path: Path) -> None:
-    shutil.copytree(EXAMPLES / "hotel_bookings", tmp_path / "hotel")
-    project, workspace = read_project(tmp_path / "hotel"), Workspace(tmp_path / "hotel" / ".trueup")
-    file = real_data / "hotel_bookings" / "hotel_bookings.parquet"
-    open_tables(workspace).write(table_name(project), pq.read_table(file).to_reader())
-    hotel, out = packaged(project, workspace), tmp_path / "answers.parquet"
-
-    told = hotel.predict(hotel.history.table_path, out, clock="event", workers=2)
-
-    assert told.rows == hotel.history.rows == 119_390
-    assert_decided_as_in_development(hotel, out)
 
 
 def test_a_run_now_takes_tokens_that_a_server_shares(fraud: Packaged, rows: Path, tmp_path: Path) -> None:

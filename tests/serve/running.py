@@ -34,7 +34,7 @@ class RunningServer:
     def workers(self) -> list[int]:
         """Return the numbers of the processes that answer."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in listed if "serve" in Path(f"/proc/{pid}/cmdline").read_text().split("\\0")]
+        return [int(pid) for pid in listed if "serve" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
 
     def stop(self) -> int:
         """End it as an operator does, and return its exit code."""
@@ -43,14 +43,15 @@ class RunningServer:
 
 
 @contextmanager
-def serving(target: Path | str, *options: str, spool: Path, token: str) -> Iterator[RunningServer]:
-    """Give a server that answers; it is killed at the end if it still runs."""
+def serving(target: Path | str, *options: str, spool: Path, token: str | Path) -> Iterator[RunningServer]:
+    """Give a server that answers; it is killed at the end if it still runs. A path of a token is read once it does."""
     command = [str(TRUEUP), "serve", str(target), "--port", "0", "--spool", str(spool), "--json", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         said = read_document(process)
-        headers = {"authorization": f"Bearer {token}"}
+        shown = token.read_text() if isinstance(token, Path) else token
+        headers = {"authorization": f"Bearer {shown}"}
         with httpx.Client(base_url=said["url"], headers=headers, timeout=30) as client:
             yield RunningServer(process, said["url"], spool, client)
     finally:

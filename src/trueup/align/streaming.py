@@ -2,8 +2,8 @@
 
 The cut-off is solved once in every slot, at its first case, from the tokens that are left then, and stays until the
 slot ends: so one decider, and an allocator that is given the same cases in any batches, decide alike. Several processes
-that share a `TokenCounter` each solve their own cut-off from the common count; together they never take more tokens
-than there are, and which of two cases gets the last one depends on who asks first.
+that share a `TokenCounter` solve the same cut-off, from what was used when the first of them came to the slot; together
+they never take more tokens than there are, and which of two cases gets the last one depends on who asks first.
 
 A moment before those already seen is decided in its own period with what is left there; a period whose count is no
 longer kept is closed. So a clock that goes back never opens a new capacity.
@@ -129,6 +129,10 @@ class TokenCounter(Protocol):
         """Return the tokens taken of a period, and how many of them for exploration."""
         ...
 
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        """Return what `used` said when the first who shares this count asked for this slot; once said, it stays."""
+        ...
+
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """Return how many of a capacity of `cases` may be used here, and the share of all cases that come here."""
         ...
@@ -163,12 +167,18 @@ class MemoryTokens:
         self._kept = kept_periods
         self._periods: dict[int, dict[bytes, bool]] = {}
         self._explored: dict[int, int] = {}
+        self._slots: dict[int, dict[int, tuple[int, int]]] = {}
         self._closed_before = -(1 << 62)
 
     def used(self, period_start: int) -> tuple[int, int]:
         """See `TokenCounter`."""
         taken = self._period(period_start)
         return _CLOSED if taken is None else (len(taken), self._explored[period_start])
+
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        """See `TokenCounter`."""
+        now = self.used(period_start)
+        return self._slots[period_start].setdefault(slot_start, now) if now != _CLOSED else now
 
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """See `TokenCounter`: all of them."""
@@ -192,9 +202,9 @@ class MemoryTokens:
         found = self._periods.get(start)
         if found is not None or start < self._closed_before:
             return found
-        self._periods[start], self._explored[start] = {}, 0
+        self._periods[start], self._explored[start], self._slots[start] = {}, 0, {}
         for oldest in sorted(self._periods)[: -self._kept]:
-            del self._periods[oldest], self._explored[oldest]
+            del self._periods[oldest], self._explored[oldest], self._slots[oldest]
             self._closed_before = oldest + 1
         return self._periods.get(start)
 
@@ -262,7 +272,7 @@ class StreamDecider:
     Notes
     -----
     Some 1 us a case. A release, a new pace or a new capacity is a new decider over the same tokens; it solves its own
-    cut-off at its first case.
+    cut-off at its first case, from what was used when the slot began.
     """
 
     def __init__(self, terms: Terms, *, pace: Pace | None, tokens: TokenCounter) -> None:
@@ -380,8 +390,9 @@ class StreamDecider:
         self._in_all, share = self._tokens.allowed(start, self._terms.cases or 0)
         self._reserve = self._terms.reserve(self._in_all)
         self._most = self._in_all - self._reserve
-        used, self._explored = self._tokens.used(start)
-        room, end = max(0, self._most - (used - self._explored)), self._period_end
+        used, explored = self._tokens.used_before(start, slot_start)
+        self._explored = self._tokens.used(start)[1] if self._reserve else 0
+        room, end = max(0, self._most - (used - explored)), self._period_end
         cutoff = self._pace.cutoff(tokens=room, first=slot_start, last=end, share=share) if self._pace else 0.0
         self._slot = _Slot(start, min(slot_start + length, self._period_end), cutoff)
         return self._slot

@@ -1,9 +1,10 @@
 """How many of a period's cases were acted on by all processes of this host? One small locked file for each period.
 
 A token is an entry of 32 bytes, appended under the file's lock before a decision leaves. What is used is the number of
-entries: an entry that was torn, by a kill or a full disk, counts as used, so a crash may waste a token and never makes
-one. The entry is keyed by the prediction: a retry at another process finds it and takes no second token. A process that
-dies lets go of the lock; one that is merely stopped while it holds the lock is not waited for longer than a moment.
+such entries: one that was torn, by a kill or a full disk, counts as used, so a crash may waste a token and never makes
+one. It is keyed by the prediction: a retry at another process finds it and takes no second token. An entry also marks
+where a slot began, so that all processes solve one cut-off. A process that dies lets go of the lock; one that is merely
+stopped while it holds the lock is not waited for longer than a moment.
 
 Each process reads only what was appended since it last looked, and asks for no lock for a prediction that it knows to
 have a token, nor once nothing is left. Nothing slower than the standard library is imported.
@@ -25,7 +26,8 @@ from trueup.lake.errors import LakeError
 
 _ENTRY = struct.Struct("<B3x16sQI")
 _VALUES = struct.Struct("<QQ")
-_TOKEN, _RANDOM, _LOWERED, _LIMIT = 1, 2, 3, 4
+_SLOT_START = struct.Struct("<q8x")
+_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT = 1, 2, 3, 4, 5
 _NOTHING = bytes(16)
 _SUFFIX = ".tokens"
 _TRIES = 500
@@ -53,6 +55,8 @@ class _Period:
         self.explored = 0
         self.lowered = _NO_LIMIT
         self.limit, self.limit_version = _NO_LIMIT, -1
+        self.slots: dict[int, tuple[int, int]] = {}
+        """What was used before each slot."""
 
     @property
     def used(self) -> int:
@@ -99,7 +103,7 @@ class _Period:
 
     def _count(self, content: bytes) -> None:
         kind, payload, _, checksum = _ENTRY.unpack(content)
-        if checksum != zlib.crc32(content[:-4]) or kind not in (_TOKEN, _RANDOM, _LOWERED, _LIMIT):
+        if checksum != zlib.crc32(content[:-4]) or kind not in (_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT):
             self.torn += 1
         elif kind == _LOWERED:
             self.lowered = min(self.lowered, _VALUES.unpack(payload)[0])
@@ -107,6 +111,8 @@ class _Period:
             cases, version = _VALUES.unpack(payload)
             if version >= self.limit_version:
                 self.limit, self.limit_version = cases, version
+        elif kind == _SLOT:
+            self.slots.setdefault(_SLOT_START.unpack(payload)[0], (self.used, self.explored))
         else:
             self.tokens[payload] = kind == _RANDOM
             self.explored += kind == _RANDOM
@@ -141,6 +147,18 @@ class CapacityFile:
         """Return the tokens taken of a period, and how many of them for exploration."""
         with _said(self._folder), self._locked(period_start) as period:
             return _CLOSED if period is None else (period.used, period.explored)
+
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        """Return what `used` said when the first process asked for this slot: its entry stands where the slot began."""
+        known = self._open.get(period_start)
+        if known is not None and slot_start in known.slots:
+            return known.slots[slot_start]
+        with _said(self._folder), self._locked(period_start) as period:
+            if period is None:
+                return _CLOSED
+            if slot_start not in period.slots:
+                period.append(_SLOT, _SLOT_START.pack(slot_start), sync=self._sync)
+            return period.slots[slot_start]
 
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """Return how many of `cases` may be acted on in a period, and the share of all cases that come here."""
@@ -216,9 +234,9 @@ class CapacityFile:
         finally:
             os.close(descriptor)
         self._open[start] = opened
-        for old in sorted(self._open)[:-4]:
+        for old in sorted(self._open.keys() - {start})[:-3]:
             os.close(self._open.pop(old).descriptor)
-        return self._open.get(start)
+        return opened
 
 
 @contextlib.contextmanager

@@ -77,6 +77,10 @@ class LeasedTokens:
         """Return the tokens this host took of a period, and how many of them for exploration."""
         return self._tokens.used(period_start)
 
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        """Return what this host had used when its first process came to this slot."""
+        return self._tokens.used_before(period_start, slot_start)
+
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """Return how many of `cases` this host may act on, and the share of all cases that is expected here."""
         self._own.pop(period_start, None)  # asked once a slot: look again, it may have been given some meanwhile

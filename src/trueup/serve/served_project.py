@@ -60,6 +60,10 @@ class HonestTokens:
         """See `TokenCounter`."""
         return self._counted(lambda: self._tokens.used(period_start), (1 << 62, 0))
 
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        """See `TokenCounter`."""
+        return self._counted(lambda: self._tokens.used_before(period_start, slot_start), (1 << 62, 0))
+
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """See `TokenCounter`."""
         return self._counted(lambda: self._tokens.allowed(period_start, cases), (0, 1.0))
