@@ -32,9 +32,10 @@ def test_every_example_is_answered(method: str, path: str, what: dict[str, Any])
 def test_every_endpoint_has_code_to_copy(method: str, path: str, what: dict[str, Any]) -> None:
     samples = {sample["lang"]: sample["source"] for sample in what["x-codeSamples"]}
     assert set(samples) == {"curl", "Python", "JavaScript"}
-    assert all(path in source for source in samples.values())
+    assert all(path in samples[language] for language in ("curl", "JavaScript"))
+    assert "with Client(" in samples["Python"]
     ast.parse(samples["Python"])
-    assert method in samples["Python"]
+    assert ('method: "POST"' in samples["JavaScript"]) == (method == "post")
 
 
 def test_every_status_of_a_refusal_is_documented_where_it_can_come() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from trueup import __version__
+from trueup.serve.code_samples import arguments, code_samples
 from trueup.serve.facts import FORMS, KINDS, MOST_FACTS
 from trueup.serve.loadout import Loadout
 from trueup.serve.open_inference import DATATYPES, OUTPUTS
@@ -95,12 +95,16 @@ def _server_paths() -> Json:
     about = _object({"name": _text(), "version": _text()}, required=["name", "version"])
     return {
         "/v2": _get("/v2", "What this server is", about, token=False),
-        "/v2/health/live": _get("/v2/health/live", "Whether it runs", live, token=False),
-        "/v2/health/ready": _get("/v2/health/ready", "Whether to send it requests", ready, token=False),
-        "/health/live": _get("/health/live", "Whether it runs", live, token=False),
-        "/health/ready": _get("/health/ready", "Whether to send it requests", ready, token=False),
+        "/v2/health/live": _get("/v2/health/live", "Whether it runs", live, token=False, python="client.health()"),
+        "/v2/health/ready": _get(
+            "/v2/health/ready", "Whether to send it requests", ready, token=False, python="client.health()"
+        ),
+        "/health/live": _get("/health/live", "Whether it runs", live, token=False, python="client.health()"),
+        "/health/ready": _get(
+            "/health/ready", "Whether to send it requests", ready, token=False, python="client.health()"
+        ),
         "/openapi.json": _get("/openapi.json", "This document", {"type": "object"}, token=False),
-        "/metrics": _get("/metrics", "Metrics (OpenMetrics)", None, token=True),
+        "/metrics": _get("/metrics", "Metrics (Prometheus text format)", None, token=True),
     }
 
 
@@ -121,8 +125,9 @@ def _project_paths(project: str, loadout: Loadout) -> Json:
             _request_schema(loadout),
             {"rows": [row], "prediction_id": _ID, "reasons": 3},
             _object({"predictions": {"type": "array", "items": _prediction_schema()}}, required=["predictions"]),
+            python=f"client.predict([{row!r}], reasons=3)",
         ),
-        model: _get(model, "Tensors of the model", about, token=True),
+        model: _get(model, "Tensors of the model", about, token=True, python="client.model()"),
         f"{model}/ready": _get(f"{model}/ready", "Whether the model answers", ready, token=False),
         f"{model}/infer": _post(
             f"{model}/infer",
@@ -130,6 +135,7 @@ def _project_paths(project: str, loadout: Loadout) -> Json:
             _inference_schema(),
             {"inputs": tensors},
             _object({"model_name": _text(), "outputs": {"type": "array"}}, required=["model_name", "outputs"]),
+            python=f"client.infer({tensors!r})",
         ),
     }
     for kind in KINDS:
@@ -140,6 +146,7 @@ def _project_paths(project: str, loadout: Loadout) -> Json:
             _fact_schema(kind, project),
             _FACT_EXAMPLES[kind],
             _object(recorded, required=["recorded", "fact_ids"]),
+            python=f"client.{kind}({KINDS[kind].__name__}({arguments(_FACT_EXAMPLES[kind])}))",
         )
     return paths
 
@@ -219,20 +226,23 @@ def _fact_schema(kind: str, project: str) -> Json:
 # --- building blocks
 
 
-def _get(path: str, summary: str, answer: Json | None, *, token: bool) -> Json:
-    content = {"application/openmetrics-text": {}} if answer is None else {"application/json": {"schema": answer}}
+def _get(path: str, summary: str, answer: Json | None, *, token: bool, python: str = "") -> Json:
+    content = {"text/plain": {}} if answer is None else {"application/json": {"schema": answer}}
     told = ["400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503"]
     return {
         "get": {
             "summary": summary,
             "security": [{"token": []}] if token else [],
             "responses": {"200": {"description": summary, "content": content}, **_refusals(told)},
-            "x-codeSamples": _samples("GET", path, None, token=token),
+            "x-codeSamples": code_samples(
+                "GET", path, None, token=token, python=python or f'client.get("{path}").decode()'
+            ),
         }
     }
 
 
-def _post(path: str, summary: str, schema: Json, example: Json, answer: Json) -> Json:
+def _post(path: str, summary: str, schema: Json, example: Json, answer: Json, *, python: str) -> Json:
+    copied = {name: value for name, value in example.items() if name != "prediction_id"}  # everybody has their own
     return {
         "post": {
             "summary": summary,
@@ -245,7 +255,7 @@ def _post(path: str, summary: str, schema: Json, example: Json, answer: Json) ->
                 "200": {"description": summary, "content": {"application/json": {"schema": answer}}},
                 **_refusals(list(_REFUSALS)),
             },
-            "x-codeSamples": _samples("POST", path, example, token=True),
+            "x-codeSamples": code_samples("POST", path, copied, token=True, python=python),
         }
     }
 
@@ -253,25 +263,6 @@ def _post(path: str, summary: str, schema: Json, example: Json, answer: Json) ->
 def _refusals(statuses: list[str]) -> Json:
     schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {status: {"description": _REFUSALS[status], "content": schema} for status in statuses}
-
-
-def _samples(method: str, path: str, body: Json | None, *, token: bool) -> list[dict[str, str]]:
-    text = json.dumps(body)
-    curl = ["curl", *(["-H 'Authorization: Bearer '\"$TOKEN\""] if token else [])]
-    headers = {"Authorization": "Bearer " + "TOKEN"} if token else {}
-    options = [f"headers: {json.dumps(headers)}"] if headers else []
-    python = [f"headers={headers!r}"] if headers else []
-    if body is not None:
-        curl.append(f"-d '{text}'")
-        options = [f'method: "{method}"', *options, f"body: JSON.stringify({text})"]
-        python.append(f"json={body!r}")
-    asked = ", ".join([f'"http://localhost:8000{path}"', *python])
-    script = f'await fetch("http://localhost:8000{path}"' + (f", {{{', '.join(options)}}}" if options else "") + ")"
-    return [
-        {"lang": "curl", "source": " ".join([*curl, f"http://localhost:8000{path}"])},
-        {"lang": "Python", "source": f"import httpx\n\nprint(httpx.{method.lower()}({asked}).text)"},
-        {"lang": "JavaScript", "source": f"const answer = {script}\nconsole.log(await answer.text())"},
-    ]
 
 
 def _object(properties: Json, *, required: list[str], closed: bool = False) -> Json:
