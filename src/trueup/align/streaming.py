@@ -286,6 +286,11 @@ class StreamDecider:
         self._slot = _Slot(0, -1, 0.0) if terms.cases is not None else _Slot(-(1 << 63), 1 << 63, 0.0)
         self._period_end = -1
 
+    def look_again(self) -> None:
+        """Ask with the next case how much of the capacity may be used here: it has changed within a slot."""
+        if self._terms.cases is not None:
+            self._slot, self._period_end = _Slot(0, -1, 0.0), -1
+
     def is_control(self, unit: int) -> bool:
         """Return whether the old rule decides the unit."""
         return draw_of(unit, CONTROL_SALT) < self._control_draws

@@ -16,13 +16,15 @@ from trueup.kernel.ids import IdMint, parse_id
 from trueup.kernel.periods import moment_of
 
 if TYPE_CHECKING:
+    from trueup.bundle.manifest import Manifest
     from trueup.loop.predict import Predicted
     from trueup.loop.predict_reading import Source
+    from trueup.serve.host_capacity import HostCapacity
+    from trueup.serve.spooling import Spool
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup predict`."""
-    from trueup.lake.capacity_file import CapacityFile
     from trueup.loop.predict import Order, predict
     from trueup.loop.predict_scoring import Setup
     from trueup.serve.spooling import Spool
@@ -36,21 +38,37 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     keep = tuple(arguments.keep or ())
     order = Order(arguments.allocation, arguments.clock, keep, arguments.workers)
     with verified(arguments.bundle, places) as bundle:
-        tokens = CapacityFile(spool.counters(bundle.manifest.project))
+        capacity = _capacity(spool, bundle.manifest, arguments, lake=workspace.root / "lake", now=now)
         told = predict(
             source,
             Path(arguments.out),
             setup=Setup(bundle.folder, places.trusted, places.today, keep, run_id.hex()),
             order=order,
-            tokens=tokens,
+            tokens=capacity.tokens,
             now=now,
             run=run_id,
             scratch=workspace.scratch,
             progress=lambda done, total: console.progress(done, total, "predicting"),
         )
-        tokens.close()
+        capacity.close()
     console.result(told.as_json(), _lines(told))
     return OK
+
+
+def _capacity(spool: Spool, manifest: Manifest, arguments: argparse.Namespace, *, lake: Path, now: int) -> HostCapacity:
+    """Return what this host may act on: by the leases of the servers of a named spool, else by the project's own."""
+    from trueup.align.decision_policy import DecisionPolicy
+    from trueup.lake.folder_store import FolderStore
+    from trueup.serve.host_capacity import HostCapacity
+
+    folder = spool.counters(manifest.project)
+    by_itself = arguments.clock == "event" or (arguments.spool is not None and not list(folder.glob("*.lease")))
+    host = HostCapacity(
+        manifest.project, folder, store=FolderStore(lake), host=spool.host(), sync=True, rehearsing=by_itself
+    )
+    if arguments.spool is None and manifest.policy:
+        host.renew(DecisionPolicy(manifest.policy, classes=manifest.classes), now, first=True)
+    return host
 
 
 def _source(named: str, places: Places) -> Source:

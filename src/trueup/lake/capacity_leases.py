@@ -100,7 +100,16 @@ class LeasedTokens:
 
     def limit(self, period_start: int, cases: int, *, version: int) -> None:
         """Say to all processes of the host what a desired state allows to all hosts together; see `CapacityFile`."""
-        self._tokens.limit(period_start, _of_lease(self._lease(period_start), cases), version=version)
+        own = self._lease(period_start)
+        part = (
+            cases if cases >= own.cases else _of_lease(own, cases)
+        )  # what is not lowered leaves room for a larger lease
+        self._tokens.limit(period_start, part, version=version)
+
+    def held(self, period_start: int) -> int:
+        """Return how many tokens of a period this host holds."""
+        self._own.pop(period_start, None)
+        return self._lease(period_start).held
 
     def keep(self, period_start: int, leases: Leases, host: str) -> None:
         """Keep the lease of this host where its processes read it."""

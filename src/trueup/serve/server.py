@@ -17,7 +17,6 @@ from typing import Literal
 import uvloop
 
 from trueup.kernel.errors import TrueupError
-from trueup.lake.capacity_file import CapacityFile
 from trueup.lake.desired_state import DesiredState, ServerStatus, read_desired, write_status
 from trueup.lake.errors import LakeError
 from trueup.lake.feature_schemas import write_schema
@@ -26,6 +25,7 @@ from trueup.lake.rolling import RollingSegments
 from trueup.lake.store import Store
 from trueup.lake.stores import open_store
 from trueup.serve.endpoints import Endpoints
+from trueup.serve.host_capacity import HostCapacity
 from trueup.serve.http_front import Front
 from trueup.serve.keeping_up import Keeper
 from trueup.serve.metrics import ServerMetrics
@@ -68,15 +68,23 @@ def run_server(
 class _Place:
     """One project in this process, and what keeps it going."""
 
-    def __init__(self, project: ServedProject, keeper: Keeper, recorder: Recorder, tokens: CapacityFile) -> None:
-        self.project, self.keeper, self.recorder, self.tokens = project, keeper, recorder, tokens
+    def __init__(self, project: ServedProject, keeper: Keeper, recorder: Recorder, capacity: HostCapacity) -> None:
+        self.project, self.keeper, self.recorder, self.capacity = project, keeper, recorder, capacity
         self.schemas_written: set[str] = set()
         self.told: str | None = None
 
     @property
     def problem(self) -> str | None:
         """Return what keeps it from doing all that is desired."""
-        return self.keeper.problem or self.recorder.problem or self.project.tokens.problem
+        return self.keeper.problem or self.recorder.problem or self.project.tokens.problem or self.capacity.problem
+
+    async def renew(self, *, first: bool = False) -> None:
+        """See that this host holds its part of the capacity."""
+        desk = self.project.desk
+        if desk is not None:
+            policy = desk.answerer.loadout.policy
+            if await asyncio.to_thread(self.capacity.renew, policy, wall_clock(), first=first):
+                desk.answerer.loadout.decider.look_again()
 
 
 class _Server:
@@ -147,18 +155,29 @@ class _Server:
             clock=time.monotonic,
             with_each_commit=sealing.sync,
         )
-        tokens = CapacityFile(spool.counters(name), sync=durability == "disk")
-        project = ServedProject(name, recorder=recorder, tokens=tokens, ticks=time.monotonic_ns, sealing=sealing)
+        capacity = HostCapacity(
+            name,
+            spool.counters(name),
+            store=self._store,
+            host=spool.host(),
+            sync=durability == "disk",
+            rehearsing=settings.rehearsing,
+        )
+        project = ServedProject(
+            name, recorder=recorder, tokens=capacity.tokens, ticks=time.monotonic_ns, sealing=sealing
+        )
         keeper = Keeper(
             name,
             store=self._store,
             spool=spool,
             opening=Opening(settings.trusted_keys, spool.environments),
             today=lambda: dt.datetime.now(dt.UTC).date(),
-            adopt=lambda state, opened: self._adopt(project, metrics, state, opened),
+            adopt=lambda state, opened: self._adopt(project, capacity, metrics, state, opened),
         )
         await keeper.start()
-        return _Place(project, keeper, recorder, tokens)
+        place = _Place(project, keeper, recorder, capacity)
+        await place.renew(first=True)
+        return place
 
     def _durability_of(self, name: str) -> Literal["process", "disk"]:
         """Return how records are kept; it is read once, at the start."""
@@ -170,12 +189,16 @@ class _Server:
     def _adopt(
         self,
         project: ServedProject,
+        capacity: HostCapacity,
         metrics: ServerMetrics,
         state: DesiredState,
         opened: Mapping[str, OpenedBundle],
     ) -> None:
         before = project.state
         project.adopt(state, opened)
+        if project.desk is not None:
+            policy = project.desk.answerer.loadout.policy
+            capacity.limit(policy, state.capacity, version=state.version, now=wall_clock())
         for role in before.bundles if before else ():
             metrics.set_gauge("trueup_bundle_loaded", 0.0, digest=role.digest, role=role.role)
         for role in state.bundles:
@@ -197,6 +220,7 @@ class _Server:
     async def _report(self) -> None:
         while True:
             for place in self._places.values():
+                await place.renew()
                 with contextlib.suppress(LakeError, OSError):  # told by the keeper, who reads the same lake
                     await asyncio.to_thread(self._report_of, place)
             await asyncio.sleep(self._settings.report_seconds)
@@ -231,7 +255,7 @@ class _Server:
         for place in self._places.values():
             await place.recorder.close()
             place.keeper.close()
-            place.tokens.close()
+            place.capacity.close()
             with contextlib.suppress(TrueupError, OSError):  # the last report; the log itself is whole
                 await asyncio.to_thread(self._report_of, place)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +42,18 @@ class Spool:
     def keys(self, project: str) -> Path:
         """Return where the keys of personal values lie; outside the lake, and not in its backups."""
         return self.folder / project / "keys"
+
+    def host(self) -> str:
+        """Return the name under which this installation holds leases: another disk is another host."""
+        path = self.folder / "host"
+        if not path.is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = path.with_suffix(f".{os.getpid()}")
+            made.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}", encoding="utf-8")
+            with contextlib.suppress(FileExistsError):  # another process of the host was faster
+                os.link(made, path)
+            made.unlink()
+        return path.read_text(encoding="utf-8")
 
     def fetch_bundle(self, store: Store, digest: str) -> Path:
         """Return the local copy of a bundle, brought from the lake where it is not there yet.
