@@ -17,6 +17,8 @@ from benchmarks import (
     predicting,
     profiling,
     rehearsing,
+    serving,
+    serving_parts,
     starting,
 )
 from benchmarks.measuring import Figure
@@ -32,6 +34,8 @@ SUBJECTS: dict[str, Callable[[Path], Iterable[Figure]]] = {
     "predict": lambda _: list(predicting.figures()),
     "front": fronting.figures,
     "decide-files": deciding_files.figures,
+    "serve": serving.figures,
+    "serve-parts": serving_parts.figures,
     "demo": demonstrating.figures,
     "rehearsal": rehearsing.figures,
 }
