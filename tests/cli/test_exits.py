@@ -11,10 +11,14 @@ from trueup.cli import exits
 from trueup.compute import pool
 from trueup.data import errors as data_errors
 from trueup.kernel.errors import TrueupError
+from trueup.lake import capacity_file, log_manifest
 from trueup.lake import errors as lake_errors
 from trueup.loop import prepare
 
-ROOMS = (align_errors, build_errors, bundle_errors, exits, pool, data_errors, lake_errors, prepare)
+ROOMS = (
+    *(align_errors, build_errors, bundle_errors, exits, pool, data_errors, lake_errors, prepare),
+    *(capacity_file, log_manifest),
+)
 
 
 def _codes(kind: type[TrueupError]) -> Iterator[str]:

@@ -25,7 +25,7 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
 
 def test_every_command_has_a_section_with_its_options() -> None:
     commands = _commands()
-    assert len(commands) == 14
+    assert len(commands) == 16
     for name, parser in commands.items():
         heading = next((line for line in REFERENCE.splitlines() if line.startswith(f"### trueup {name}")), None)
         assert heading is not None, name
@@ -34,12 +34,19 @@ def test_every_command_has_a_section_with_its_options() -> None:
         assert missing == [], name
 
 
-def test_every_action_of_bundle_has_a_line_with_its_options() -> None:
-    [actions] = [a for a in _commands()["bundle"]._actions if isinstance(a, argparse._SubParsersAction)]
+EVERYWHERE = {
+    "bundle": {"--help", "--json", "--project", "--key"},
+    "serving": {"--help", "--json", "--project", "--name", "--reason", "--by", "--wait", "--trust"},
+    "log": {"--help", "--json", "--project", "--name"},
+}
+
+
+@pytest.mark.parametrize(("command", "everywhere"), EVERYWHERE.items())
+def test_every_action_has_a_line_with_its_options(command: str, everywhere: set[str]) -> None:
+    [actions] = [a for a in _commands()[command]._actions if isinstance(a, argparse._SubParsersAction)]
     for name, parser in actions.choices.items():
-        line = next((line for line in REFERENCE.splitlines() if line.startswith(f"    trueup bundle {name}")), None)
+        line = next((line for line in REFERENCE.splitlines() if line.startswith(f"    trueup {command} {name}")), None)
         assert line is not None, name
-        everywhere = {"--help", "--json", "--project", "--key"}
         options = {o for a in parser._actions for o in a.option_strings if o.startswith("--")} - everywhere
         assert [o for o in sorted(options) if o not in line] == [], name
 

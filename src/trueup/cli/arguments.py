@@ -11,7 +11,8 @@ from trueup import __version__
 from trueup.cli.bundle_actions import add_bundle, add_vulnerabilities
 from trueup.cli.console import Console
 from trueup.cli.exits import WrongUsage
-from trueup.cli.serving_actions import add_serve
+from trueup.cli.log_actions import add_log
+from trueup.cli.serving_actions import add_serve, add_serving
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -89,6 +90,8 @@ def build_parser() -> Parser:
     sign.add_argument("--by", metavar="NAME", help="who signs (default: the charter's sponsor)")
     add_bundle(commands)
     add_serve(commands)
+    add_serving(commands)
+    add_log(commands)
     _add_demo(commands)
     _with_json(commands.add_parser("doctor", help="say what this machine has and lacks", description=_DOCTOR))
     return parser

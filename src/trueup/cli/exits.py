@@ -47,6 +47,7 @@ _CHECK_CODES = (
     "bundle.refused",
     "bundle.vulnerable-versions",
     "data.rules-broken",
+    "lake.broken-manifest",
 )
 
 

@@ -8,13 +8,13 @@ import os
 import socket
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
 from trueup.cli.exits import CliError, EnvironmentUnfit, WrongUsage
+from trueup.cli.served_place import project_name, served_projects
 from trueup.cli.workspace import Workspace, open_workspace, project_folder
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _project(folder: Path, arguments: argparse.Namespace, named: list[Path], con
     workspace = open_workspace(folder)
     trusted = trusted_keys(workspace.keys, more=named)
     store = FolderStore(workspace.root / "lake")
-    name = _name_in(folder / "trueup.toml")
+    name = project_name(folder)
     if not store.exists(desired_key(name)):
         name = _publish_last(folder, workspace, trusted=trusted, console=console)
     token = workspace.keys / TOKEN_FILE
@@ -261,26 +261,16 @@ def _lake(arguments: argparse.Namespace, named: list[Path]) -> Target:
 
     options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     store = open_store(arguments.target, options=options)
-    keys = {entry.key for entry in store.list("serving")}
-    projects = sorted(key.split("/")[1] for key in keys if key.endswith("/desired.json") and key.count("/") == 2)
+    projects = served_projects(store)
     if not projects:
         raise NothingPackaged(f"nothing is desired in {store.url}; publish a project there first", lake=store.url)
     if not named:
         raise WrongUsage("name the public key whose bundles are believed: --trust KEY.pub")
-    return Target(arguments.target, tuple(projects), _spool(arguments, Path("trueup-serving").resolve()), tuple(named))
+    return Target(arguments.target, projects, _spool(arguments, Path("trueup-serving").resolve()), tuple(named))
 
 
 def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:
     return Path(arguments.spool).resolve() if arguments.spool else otherwise
-
-
-def _name_in(file: Path) -> str:
-    """Return the project's name as its file says; whether the file is in order is looked at when it is published."""
-    try:
-        name = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise WrongUsage(f"{file} cannot be read; see what is wrong: trueup check {file.parent}") from error
-    return str(name)
 
 
 # --- sockets

@@ -59,12 +59,22 @@ class PredictionLog:
         found = self.database.execute(query).fetchall()
         return int(found[0][0])
 
-    def predictions_of(self, association_id: str) -> list[dict[str, Any]]:
-        """Return every recorded decision of a case, the oldest first, by column; in milliseconds once compacted."""
-        asked = "SELECT * FROM recorded_predictions WHERE association_id = ? ORDER BY decided_at"
-        found = self.database.execute(asked, [association_id])
+    def rows(self, relation: str, condition: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a relation that meet a condition in SQL, by column; its ``$1`` is the first value."""
+        query = f"SELECT * FROM {quoted(relation)} WHERE {condition}"  # noqa: S608  # our own text
+        found = self.database.execute(query, list(values))
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def export(self, relation: str, out: Path, *, as_csv: bool) -> int:
+        """Write a relation into a file, Parquet or CSV with a header, and return how many rows it has."""
+        form = "FORMAT csv, HEADER" if as_csv else "FORMAT parquet"
+        self.database.execute(f"COPY (SELECT * FROM {quoted(relation)}) TO {quoted_text(str(out))} ({form})")  # noqa: S608
+        return self.count(relation)
+
+    def predictions_of(self, association_id: str) -> list[dict[str, Any]]:
+        """Return every recorded decision of a case, the oldest first, by column; in milliseconds once compacted."""
+        return self.rows("recorded_predictions", "association_id = $1 ORDER BY decided_at", association_id)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class _Place:
         self.project, self.keeper, self.recorder, self.capacity = project, keeper, recorder, capacity
         self.schemas_written: set[str] = set()
         self.told: str | None = None
+        self.version_told = 0
 
     @property
     def problem(self) -> str | None:
@@ -213,17 +214,24 @@ class _Server:
             for place in self._places.values():
                 await place.keeper.look()
                 metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))
+                is_news = place.keeper.version != place.version_told
                 if place.problem != place.told:
-                    place.told = place.problem
+                    place.told, is_news = place.problem, True
                     self._say(f"{place.project.name}: {place.told or 'all is well again'}")
+                if is_news:  # an operator waits to see it
+                    place.version_told = place.keeper.version
+                    await self._tell_status(place)
 
     async def _report(self) -> None:
         while True:
             for place in self._places.values():
                 await place.renew()
-                with contextlib.suppress(LakeError, OSError):  # told by the keeper, who reads the same lake
-                    await asyncio.to_thread(self._report_of, place)
+                await self._tell_status(place)
             await asyncio.sleep(self._settings.report_seconds)
+
+    async def _tell_status(self, place: _Place) -> None:
+        with contextlib.suppress(LakeError, OSError):  # told by the keeper, who reads the same lake
+            await asyncio.to_thread(self._report_of, place)
 
     def _report_of(self, place: _Place) -> None:
         desk = place.project.desk

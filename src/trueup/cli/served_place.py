@@ -1,0 +1,149 @@
+"""Which lake does an operator mean, and which of its projects? A project folder, or a lake, as for `trueup serve`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from trueup.cli.exits import CliError, WrongUsage
+from trueup.cli.workspace import Workspace, project_folder
+
+if TYPE_CHECKING:
+    from trueup.lake.store import Store
+
+
+class BundleElsewhere(CliError):
+    """A bundle is not in the lake that servers read."""
+
+    code = "cli.bundle-elsewhere"
+
+
+@dataclass(frozen=True)
+class ServedPlace:
+    """One project of one lake."""
+
+    store: Store
+    project: str
+    spool: Path
+    """What servers of this host keep beside them, unless they were told another folder."""
+    trusted: tuple[Path, ...]
+    folder: Path | None = None
+    """Of the project; None where only its lake is known."""
+
+    def hot(self) -> Path:
+        """Return where the segments of this host's servers lie."""
+        return self.spool / self.project / "hot"
+
+    def keys(self) -> Path:
+        """Return where the keys of personal values of this host lie."""
+        return self.spool / self.project / "keys"
+
+
+def served_place(arguments: argparse.Namespace) -> ServedPlace:
+    """Return what `--project`, `--name`, `--trust` and `--spool` name.
+
+    Raises
+    ------
+    WrongUsage
+        It is neither a project nor a lake in which something is served, or a lake with several projects.
+    """
+    from trueup.bundle.trust import trusted_keys
+    from trueup.lake.stores import open_store
+
+    text = arguments.project
+    folder = project_folder(text)
+    named = [Path(key) for key in getattr(arguments, "trust", None) or ()]
+    spool = Path(arguments.spool).resolve() if getattr(arguments, "spool", None) else None
+    if "://" not in text and (folder / "trueup.toml").is_file():
+        workspace = Workspace(folder)
+        return ServedPlace(
+            open_store(workspace.root / "lake"),
+            project_name(folder),
+            spool or workspace.root / "serving",
+            trusted_keys(workspace.keys, more=named),
+            folder,
+        )
+    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    store = open_store(text, options=options)
+    served = served_projects(store) if "://" in text or folder.is_dir() else ()
+    if not served:
+        raise WrongUsage(f"{text} is no project (it has no trueup.toml), and no lake in which something is served")
+    chosen = arguments.name or (served[0] if len(served) == 1 else None)
+    if chosen not in served:
+        raise WrongUsage(f"name one of the projects that are served in {text}: --name {'|'.join(served)}")
+    return ServedPlace(store, chosen, spool or Path("trueup-serving").resolve(), tuple(named))
+
+
+def served_projects(store: Store) -> tuple[str, ...]:
+    """Return the names of the projects for which something is desired in a lake, sorted."""
+    keys = {entry.key for entry in store.list("serving")}
+    return tuple(sorted(key.split("/")[1] for key in keys if key.endswith("/desired.json") and key.count("/") == 2))
+
+
+def project_name(folder: Path) -> str:
+    """Return a project's name as its file says; whether the file is in order is looked at elsewhere.
+
+    Raises
+    ------
+    WrongUsage
+    """
+    file = folder / "trueup.toml"
+    try:
+        name = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise WrongUsage(f"{file} cannot be read; see what is wrong: trueup check {folder}") from error
+    return str(name)
+
+
+@contextmanager
+def bundle_in_lake(place: ServedPlace, named: str) -> Iterator[Path]:
+    """Give the folder of a bundle that the lake holds; one of an object store is brought here for a while.
+
+    Raises
+    ------
+    BundleNotFound
+    BundleElsewhere
+        It is a folder or archive beside the lake, where servers would not find it.
+    """
+    from trueup.bundle.finding import find_bundle
+    from trueup.lake.folder_store import FolderStore
+    from trueup.serve.spooling import Spool
+
+    if isinstance(place.store, FolderStore):
+        bundles = place.store.folder / "bundles"
+        found = find_bundle(named, bundles=bundles)
+        if found.parent != bundles.resolve() and found.parent != bundles:
+            raise BundleElsewhere(
+                f"{found} is not among the lake's bundles, where servers look; take it in first: trueup bundle import",
+                path=str(found),
+            )
+        yield found
+        return
+    with TemporaryDirectory(prefix="trueup-bundle-") as aside:
+        names = Path(aside) / "names"
+        for digest in {entry.key.split("/")[1] for entry in place.store.list("bundles")}:
+            (names / digest).mkdir(parents=True, exist_ok=True)
+        digest = find_bundle(named, bundles=names).name
+        yield Spool(Path(aside)).fetch_bundle(place.store, digest)
+
+
+def day_start(text: str, option: str) -> dt.datetime:
+    """Return the beginning of a day in UTC.
+
+    Raises
+    ------
+    WrongUsage
+    """
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise WrongUsage(f'{option} "{text}" is no date; write it as 2027-06-30') from error
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
