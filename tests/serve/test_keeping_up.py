@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from tests.serve.conftest import ServedLake
 
 from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key
-from trueup.serve.keeping_up import Keeper, NothingToServe
+from trueup.serve.keeping_up import RETRY_SECONDS, Keeper, NothingToServe
 from trueup.serve.opening import OpenedBundle, Opening
 from trueup.serve.spooling import Spool
 
@@ -38,7 +40,7 @@ class Adopted:
         return self.opened[self.states[-1].champion.digest]
 
 
-def keeper_of(lake: ServedLake, spool: Path, adopted: Adopted) -> Keeper:
+def keeper_of(lake: ServedLake, spool: Path, adopted: Adopted, clock: Callable[[], float] = time.monotonic) -> Keeper:
     return Keeper(
         lake.project,
         store=lake.store,
@@ -46,6 +48,7 @@ def keeper_of(lake: ServedLake, spool: Path, adopted: Adopted) -> Keeper:
         opening=Opening(lake.trusted, spool / "environments"),
         today=lambda: dt.date(2026, 11, 27),
         adopt=adopted,
+        clock=clock,
     )
 
 
@@ -79,7 +82,8 @@ def test_another_champion_is_adopted_once_it_is_open_and_the_way_back_opens_noth
         await keeper.start()
         first = adopted.champion
         change(served_lake, bundles=champion(served_lake.new))
-        assert await keeper.look()
+        await keeper.look()
+        await keeper.settle()
         assert adopted.champion.digest == served_lake.new
         change(served_lake, bundles=champion(served_lake.old))
         assert await keeper.look()
@@ -99,6 +103,7 @@ def test_a_canary_that_does_not_verify_is_left_out_and_told(served_lake: ServedL
         await keeper.start()
         change(served_lake, bundles=(*champion(served_lake.old), BundleRole(served_lake.new, "canary", 0.5)))
         await keeper.look()
+        await keeper.settle()
         return keeper
 
     keeper = asyncio.run(journey())
@@ -118,6 +123,7 @@ def test_a_champion_that_does_not_verify_leaves_what_answers_but_a_pause_counts(
         await keeper.start()
         change(served_lake, bundles=champion("f" * 64), paused=True, capacity=7, tokens=())
         await keeper.look()
+        await keeper.settle()
         return keeper
 
     keeper = asyncio.run(journey())
@@ -136,6 +142,7 @@ def test_a_document_that_is_none_changes_nothing(served_lake: ServedLake, tmp_pa
         await keeper.start()
         served_lake.store.put(desired_key(served_lake.project), b"not a document")
         await keeper.look()
+        await keeper.settle()
         return keeper
 
     keeper = asyncio.run(journey())
@@ -161,8 +168,61 @@ def test_with_the_lake_gone_it_goes_on_starts_again_and_catches_up(served_lake: 
         away.rename(lake)
         change(served_lake, bundles=champion(served_lake.new))
         await again.look()
+        await again.settle()
         assert later.champion.digest == served_lake.new
         assert again.problem is None
+
+    asyncio.run(journey())
+
+
+def test_while_a_bundle_is_opened_a_pause_counts_and_the_way_back_is_open(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    adopted = Adopted()
+    bundle = served_lake.store.folder / "bundles" / served_lake.new / "golden.jsonl"
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        content = bundle.read_bytes()
+        bundle.unlink()
+        os.mkfifo(bundle)  # whoever reads it waits for a writer, as for a slow disk or a long installation
+        change(served_lake, bundles=champion(served_lake.new), paused=True)
+        assert not await keeper.look()
+        assert (adopted.states[-1].paused, adopted.champion.digest) == (True, served_lake.old)
+        change(served_lake, bundles=champion(served_lake.old), paused=False)
+        assert await keeper.look()
+        assert (adopted.states[-1].paused, keeper.version) == (False, 3)
+        await asyncio.to_thread(bundle.write_bytes, content)
+        await keeper.settle()
+        assert (keeper.version, keeper.problem) == (3, None)
+
+    asyncio.run(journey())
+
+
+def test_a_bundle_that_comes_later_than_what_is_desired_is_tried_again_at_its_pace(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    adopted = Adopted()
+    bundle, aside, now = served_lake.store.folder / "bundles" / served_lake.new, tmp_path / "aside", [0.0]
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted, clock=lambda: now[0])
+        await keeper.start()
+        bundle.rename(aside)
+        change(served_lake, bundles=champion(served_lake.new))
+        for tries in range(2):
+            await keeper.look()
+            await keeper.settle()
+            assert (adopted.champion.digest, "not in the lake" in str(keeper.problem)) == (served_lake.old, True)
+            if tries:
+                aside.rename(bundle)
+        assert not await keeper.look()
+        now[0] += RETRY_SECONDS
+        await keeper.look()
+        await keeper.settle()
+        assert adopted.champion.digest == served_lake.new
+        assert keeper.problem is None
 
     asyncio.run(journey())
 

@@ -1,19 +1,22 @@
 """Does a server do what is desired? It looks again and again, opens what is new beside what answers, then flips.
 
-What is desired is adopted in one step once everything it needs is open, so no request sees half of it. What cannot be
-carried out leaves what answers as it is, and is told in the server's status; only callers, pauses and lowered
-capacities count at once. When the lake is gone the server goes on with what it has, and catches up when it is back.
+What is desired is adopted in one step once everything it needs is open, so no request sees half of it. It goes on
+looking while a bundle is opened, however long that takes. What cannot be carried out leaves what answers as it is, and
+is told in the server's status; only callers, pauses and lowered capacities count at once. When the lake is gone the
+server goes on with what it has, and catches up when it is back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import msgspec
 
+from trueup.bundle.errors import BundleNotFound, EnvironmentUnavailable
 from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import BundleRole, BundleStatus, DesiredState, desired_key, parse_desired
 from trueup.lake.errors import KeyMissing, LakeError
@@ -23,6 +26,8 @@ from trueup.serve.spooling import Spool
 
 KEPT_WARM = 4
 """Bundles that stay open after they ceased to answer, so that going back to them takes no time."""
+RETRY_SECONDS = 1.0
+"""Between two attempts to open a bundle that could not be had."""
 Adopt = Callable[[DesiredState, Mapping[str, OpenedBundle]], None]
 """Told what to do now, with every bundle of it opened; returns at once."""
 
@@ -36,8 +41,8 @@ class NothingToServe(TrueupError):
 @dataclass(frozen=True)
 class _Refusal:
     reason: str
-    lasting: bool
-    """Whether trying again cannot help: the bundle itself is not what it should be."""
+    again_at: float
+    """Monotonic seconds; infinite where trying again cannot help: the bundle itself is not what it should be."""
 
 
 class Keeper:
@@ -54,6 +59,8 @@ class Keeper:
         Returns the day in UTC, for keys that are trusted until a day.
     adopt : callable
         Makes the server answer as desired.
+    clock : callable, optional
+        Monotonic seconds; paces attempts to open what could not be had.
     """
 
     def __init__(
@@ -65,16 +72,29 @@ class Keeper:
         opening: Opening,
         today: Callable[[], date],
         adopt: Adopt,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.project = project
-        self.problem: str | None = None
+        self._unread: str | None = None
+        self._hindered: str | None = None
         self._store, self._spool, self._opening = store, spool, opening
-        self._today, self._adopt = today, adopt
+        self._today, self._adopt, self._clock = today, adopt, clock
+        self._openings: dict[str, asyncio.Task[None]] = {}
         self._opened: dict[str, OpenedBundle] = {}
         self._refused: dict[str, _Refusal] = {}
         self._seen = ""
         self._wanted: DesiredState | None = None
         self._adopted: DesiredState | None = None
+        self._counted: DesiredState | None = None
+        """Whose callers, pause and capacity count already."""
+        self._carried: DesiredState | None = None
+        """What was carried out last, as far as that could be."""
+        self._has_news = self._closed = False
+
+    @property
+    def problem(self) -> str | None:
+        """Return what keeps it from doing what is desired; None where nothing does."""
+        return self._unread or self._hindered
 
     @property
     def version(self) -> int:
@@ -96,71 +116,87 @@ class Keeper:
             Nothing that is desired, now or last, can answer here.
         """
         await self.look()
+        await self.settle()
         if self._adopted is None:
             recalled = self._spool.recall(self.project)
             if recalled is not None:
                 self._wanted = recalled
-                why = self.problem
                 await self._carry_out()
-                self.problem = why or self.problem
+                await self.settle()
         if self._adopted is None:
             raise NothingToServe(f"{self.project} cannot be served: {self.problem}", project=self.project)
 
     async def look(self) -> bool:
-        """Look once at what is desired and carry out what changed; return whether something did."""
-        try:
-            found = await asyncio.to_thread(self._store.get_versioned, desired_key(self.project))
-            if found.version != self._seen:
-                self._wanted = parse_desired(found.content)
-                self._seen = found.version
-        except KeyMissing:
-            self.problem = "nothing is published for it: its desired state is not in the lake"
-            return False
-        except LakeError as error:
-            self.problem = error.message
-            return False
-        changed = self._wanted is not self._adopted
-        if changed or self._can_try_again():
+        """Look once at what is desired and carry out what can be; return whether something else answers now."""
+        before = self._adopted
+        self._unread = await self._read()
+        if self._wanted is not self._carried or self._has_news:
             await self._carry_out()
-        elif not self._refused:
-            self.problem = None
-        return changed
+        else:
+            self._start_opening()
+        return self._adopted is not before
+
+    async def settle(self) -> None:
+        """Wait for the bundles that are being opened, and carry out what they were opened for."""
+        while self._openings:
+            await asyncio.wait(self._openings.values())
+            await self._carry_out()
 
     def close(self) -> None:
         """Let go of every bundle."""
+        self._closed = True
         for opened in self._opened.values():
             opened.close()
         self._opened.clear()
 
     # --- carrying out
 
+    async def _read(self) -> str | None:
+        """Read what is desired; return why it cannot be read."""
+        try:
+            found = await asyncio.to_thread(self._store.get_versioned, desired_key(self.project))
+            if found.version != self._seen:
+                self._wanted = parse_desired(found.content)
+                self._seen = found.version
+                self._refused.clear()
+        except KeyMissing:
+            return "nothing is published for it: its desired state is not in the lake"
+        except LakeError as error:
+            return error.message
+        return None
+
     async def _carry_out(self) -> None:
         wanted = self._wanted
         if wanted is None:
             return
-        self._adopt_what_counts_at_once(wanted)
-        for role in wanted.bundles:
-            await self._open(role.digest)
+        self._has_news = False
+        self._start_opening()
+        if any(role.digest in self._openings and role.digest not in self._refused for role in wanted.bundles):
+            self._adopt_what_counts_at_once(wanted)
+            return
+        self._carried = wanted
         answering = tuple(role for role in wanted.bundles if role.digest in self._opened)
         problems = [self._refused[role.digest].reason for role in wanted.bundles if role.digest in self._refused]
-        self.problem = problems[0] if problems else None
+        self._hindered = problems[0] if problems else None
         if wanted.champion.digest not in self._opened:
             return
         effective = msgspec.structs.replace(wanted, bundles=answering)
         try:
             self._adopt(effective, {role.digest: self._opened[role.digest] for role in answering})
         except TrueupError as error:
-            self.problem = error.message
+            self._hindered = error.message
+            self._adopt_what_counts_at_once(wanted)
             return
-        self._adopted = wanted
-        self._remember(wanted)
+        self._adopted = self._counted = wanted
+        await asyncio.to_thread(self._remember, wanted)
         self._let_go(wanted)
 
     def _adopt_what_counts_at_once(self, wanted: DesiredState) -> None:
         """Callers, a pause and a lowered capacity wait for no bundle."""
         present = self._adopted
-        if present is None:
+        if present is None or wanted is self._counted:
             return
+        self._counted = wanted
         now = msgspec.structs.replace(
             present,
             tokens=wanted.tokens,
@@ -170,38 +206,48 @@ class Keeper:
         )
         self._adopt(now, {role.digest: self._opened[role.digest] for role in now.bundles})
 
+    def _start_opening(self) -> None:
+        """Begin to open what is wanted and neither open nor refused for now."""
+        for role in self._wanted.bundles if self._wanted else ():
+            digest = role.digest
+            if digest in self._opened:
+                self._opened[digest] = self._opened.pop(digest)  # most recently wanted last
+                continue
+            refusal = self._refused.get(digest)
+            if digest not in self._openings and (refusal is None or refusal.again_at <= self._clock()):
+                self._openings[digest] = asyncio.create_task(self._open(digest))
+
     async def _open(self, digest: str) -> None:
-        if digest in self._opened:
-            self._opened[digest] = self._opened.pop(digest)  # most recently wanted last
-            return
         try:
-            self._opened[digest] = await asyncio.to_thread(self._fetch_and_open, digest)
+            opened = await asyncio.to_thread(self._fetch_and_open, digest)
         except (TrueupError, OSError) as error:
             message = error.message if isinstance(error, TrueupError) else f"{error.strerror or error}"
-            transient = isinstance(error, LakeError | OSError)
-            self._refused[digest] = _Refusal(message, lasting=not transient)
+            transient = isinstance(error, LakeError | OSError | BundleNotFound | EnvironmentUnavailable)
+            self._refused[digest] = _Refusal(message, self._clock() + RETRY_SECONDS if transient else float("inf"))
         else:
             self._refused.pop(digest, None)
+            if self._closed:
+                opened.close()
+            else:
+                self._opened[digest] = opened
+        finally:
+            self._openings.pop(digest, None)
+            self._has_news = True
 
     def _fetch_and_open(self, digest: str) -> OpenedBundle:
         folder = self._spool.fetch_bundle(self._store, digest)
         return self._opening.open(folder, digest=digest, today=self._today())
 
-    def _can_try_again(self) -> bool:
-        wanted = {role.digest for role in self._wanted.bundles} if self._wanted else set()
-        return any(not refusal.lasting for digest, refusal in self._refused.items() if digest in wanted)
-
     def _remember(self, state: DesiredState) -> None:
         try:
             self._spool.remember(state)
         except (TrueupError, OSError):
-            self.problem = "what is desired could not be kept beside the server; with the lake gone it could not start"
+            self._hindered = (
+                "what is desired could not be kept beside the server, which could not start without the lake"
+            )
 
     def _let_go(self, wanted: DesiredState) -> None:
         needed = {role.digest for role in wanted.bundles}
-        for digest in list(self._refused):
-            if digest not in needed:
-                del self._refused[digest]
         spare = [digest for digest in self._opened if digest not in needed]
         for digest in spare[: max(0, len(spare) - KEPT_WARM)]:
             self._opened.pop(digest).close()

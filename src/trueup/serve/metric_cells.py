@@ -7,6 +7,7 @@ back and files do not pile up. A value is eight aligned bytes: a reader sees it 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import mmap
@@ -43,7 +44,8 @@ class Cells:
             _fold_the_dead(folder)
             self._file = os.open(folder / f"{name}{_SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            os.ftruncate(self._file, _FILE_BYTES)
+            if os.pwrite(self._file, bytes(_FILE_BYTES), 0) < _FILE_BYTES:  # with holes, a full disk would kill us
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
         self._map = mmap.mmap(self._file, _FILE_BYTES)
         self.values = memoryview(self._map)[_LENGTH_BYTES + _INDEX_BYTES :].cast("d")
 

@@ -20,6 +20,7 @@ from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import DesiredState, ServerStatus, read_desired, write_status
 from trueup.lake.errors import LakeError
 from trueup.lake.feature_schemas import write_schema
+from trueup.lake.folder_store import FolderStore
 from trueup.lake.personal import PersonalSealer
 from trueup.lake.rolling import RollingSegments
 from trueup.lake.store import Store
@@ -209,8 +210,10 @@ class _Server:
     # --- what goes on beside answers
 
     async def _keep_up(self, metrics: ServerMetrics) -> None:
+        is_near = isinstance(self._store, FolderStore)
+        pause = self._settings.look_seconds if is_near else self._settings.look_afar_seconds
         while True:
-            await asyncio.sleep(self._settings.look_seconds)
+            await asyncio.sleep(pause)
             for place in self._places.values():
                 await place.keeper.look()
                 metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))

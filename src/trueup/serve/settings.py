@@ -24,8 +24,10 @@ class ServerSettings:
     certificate: Path | None = None
     certificate_key: Path | None = None
     limits: FrontLimits = field(default_factory=FrontLimits)
-    look_seconds: float = 0.25
+    look_seconds: float = 0.05
     """Between two looks at what is desired; a revoked token ends within that and the time of a look."""
+    look_afar_seconds: float = 0.25
+    """The same where the lake is an object store, which counts every look and charges for it."""
     report_seconds: float = 2.0
     """Between two reports of the server's status."""
     grace_seconds: float = 10.0
