@@ -34,7 +34,7 @@ class RunningServer:
     def workers(self) -> list[int]:
         """Return the numbers of the processes that answer."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in listed if "serve" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+        return [int(pid) for pid in listed if "serve" in _command_of(pid)]
 
     def stop(self) -> int:
         """End it as an operator does, and return its exit code."""
@@ -57,6 +57,13 @@ def serving(target: Path | str, *options: str, spool: Path, token: str | Path) -
     finally:
         process.kill()
         process.communicate()
+
+
+def _command_of(pid: str) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except FileNotFoundError:
+        return []
 
 
 def read_document(process: subprocess.Popen[str]) -> dict[str, Any]:

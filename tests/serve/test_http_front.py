@@ -377,7 +377,7 @@ def test_one_connection_too_many_is_told_so_and_closed() -> None:
 def test_a_standing_queue_gets_429_before_the_handler_is_called_and_is_gone_with_it() -> None:
     async def scene(place: Place) -> None:
         caller = await place.caller()
-        place.waited = 0.2
+        place.waited = 0.4
         told = await caller.asks(get())
         assert (told.status, told.code, told.headers["retry-after"]) == (429, "serve.too-busy", "1")
         assert "connection" not in told.headers
@@ -386,6 +386,21 @@ def test_a_standing_queue_gets_429_before_the_handler_is_called_and_is_gone_with
         assert place.seen.reasons == ["too-busy"]
 
     on_a_front(scene)
+
+
+def test_a_few_large_requests_may_wait_longer_than_many_small_ones() -> None:
+    later = Later()
+
+    async def scene(place: Place) -> None:
+        first, second = await place.caller(), await place.caller()
+        place.waited = 0.15
+        first.send(get())
+        await place.until(lambda: len(later.asked) == 1)
+        assert (await second.asks(get())).status == 429
+        later.asked[0].reply(Response(200, b"done"))
+        assert (await first.told()).body == b"done"
+
+    on_a_front(scene, handler=later, limits=FrontLimits(few=1))
 
 
 def test_more_requests_in_flight_than_allowed_get_429_at_once() -> None:

@@ -198,6 +198,7 @@ def test_a_full_disk_refuses_early_and_recovers_without_a_restart(
         writes = bench.disk.writes
         bench.disk.on_write = lambda: FULL
         assert not bench.recorder.room()
+        assert isinstance(bench.recorder.refusal(), DiskFull)
         assert bench.disk.writes == writes  # not before its time
         bench.seconds = 1.0
         assert not bench.recorder.room()

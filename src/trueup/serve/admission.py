@@ -12,7 +12,8 @@ class Admission:
     one of them has waited at least since the turn began. That wait is the queue. A burst may queue for `burst_s`; a
     queue that stands for longer is held to `queue_delay_s`, as in K. Nichols and V. Jacobson, "Controlling queue
     delay" (2012), in the simple form of B. Maurer, "Fail at scale" (2015): no rate to be set, nothing to be learnt
-    about the cost of a request.
+    about the cost of a request. A few requests are let in even when they are large or the machine is busy with
+    something else: a handful of callers who each wait for their answer is no overload.
 
     Attributes
     ----------
@@ -40,7 +41,7 @@ class Admission:
         limits = self._limits
         if self.in_flight >= limits.in_flight:
             return "in-flight"
-        if waited <= limits.queue_delay_s:
+        if waited <= (limits.few_delay_s if self.in_flight < limits.few else limits.queue_delay_s):
             return None
         if now - self._last_late > limits.burst_s:
             self._late_since = now - waited

@@ -100,6 +100,7 @@ class Recorder:
         self.counts = RecorderCounts()
         self.problem: str | None = None
         """What keeps the recorder from logging; None when nothing does."""
+        self._told = NotLogged("the log takes no records now; try again later")
         self._log, self._loop, self._clock = log, loop, clock
         self._limits = limits or RecorderLimits()
         self._batch = _Batch()
@@ -152,6 +153,10 @@ class Recorder:
             self._probing = self._loop.run_in_executor(None, self._log.probe)
             self._probing.add_done_callback(self._probed)
         return False
+
+    def refusal(self) -> NotLogged:
+        """Return why there is no room, as those are told who could have been refused later."""
+        return self._told if self._stopped else self._no_room()
 
     async def close(self) -> None:
         """Log what waits, and end the segment. What comes later is refused."""
@@ -226,8 +231,10 @@ class Recorder:
             self._probe_at = self._clock() + self._limits.probe_seconds
         self.problem = error.message if isinstance(error, TrueupError) else f"{type(error).__name__} while logging"
         if isinstance(error, StoreFull):
-            return DiskFull("the disk of the prediction log is full, so no answer is given; try again later")
-        return NotLogged("the answer could not be logged, so it is not given; try again")
+            self._told = DiskFull("the disk of the prediction log is full, so no answer is given; try again later")
+        else:
+            self._told = NotLogged("the answer could not be logged, so it is not given; try again")
+        return self._told
 
     def _probed(self, probe: asyncio.Future[None]) -> None:
         self._probing = None

@@ -84,7 +84,8 @@ class Teller:
         """Answer a request now, or later."""
         if request.method == b"POST" and not self._has_room():
             self._metrics.refused("log")
-            return not_logged(None)
+            full = next((recorder for recorder in self._recorders if not recorder.room()), None)
+            return not_logged(full.refusal() if full else None)
         now = self._clock()
         if self._rehearsing and NOW in request.headers:
             try:
