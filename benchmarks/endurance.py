@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.endurance``, or some of its subjects; writes build/endurance.json. ``--runs`` sets how many
 runs of the statistics are simulated; ten times as many for the guard's false alarms (about five minutes on one core).
-``equality`` (two minutes) decides every booking of the hotel example everywhere, and needs TRUEUP_TEST_DATA.
+``equality`` (two minutes) decides every booking of the hotel example everywhere, and needs TRUEUP_TEST_DATA. ``swap``,
+``kill``, ``full-disk``, ``lake``, ``overload``, ``misbehaving`` and ``soak`` (an hour together) spare a server nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import equality
+from benchmarks.enduring.serving import SERVERS
 from benchmarks.guarding import guard_figures
 from benchmarks.measuring import Figure, apart
 from benchmarks.monitoring import ROWS, many_rows
@@ -168,6 +170,7 @@ def main() -> None:
 SUBJECTS: dict[str, Callable[[int, Path], Iterator[Figure]]] = {
     "statistics": lambda runs, _: figures(runs, cases=10_000),
     "equality": lambda _, folder: bookings(folder),
+    **{name: lambda _, __, subject=subject: subject() for name, subject in SERVERS.items()},  # type: ignore[misc]
 }
 
 if __name__ == "__main__":

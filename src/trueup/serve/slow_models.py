@@ -14,7 +14,7 @@ from typing import Protocol
 from trueup.bundle.errors import ModelFailed
 from trueup.bundle.golden import Output
 
-MOST_WAITING = 32
+MOST_WAITING = 64
 
 
 class Scoring(Protocol):

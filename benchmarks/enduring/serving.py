@@ -1,0 +1,181 @@
+"""Which promises of a running server are looked at, at which length? Each subject yields figures of one real server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import uvloop
+from tests.serve.lakes import TOKEN, ServedLake, make_lake, make_two_models
+from tests.serve.running import RunningServer, serving
+
+from benchmarks.asking import cpu_seconds
+from benchmarks.enduring.asking import Requests, port_of, quantiles
+from benchmarks.enduring.filling import Filling, small_disk
+from benchmarks.enduring.killing import Acknowledged, children_of, compare, kill_again_and_again, seal_all
+from benchmarks.enduring.losing import Losing, put_aside
+from benchmarks.enduring.misbehaving import Enduring, soak
+from benchmarks.enduring.overloading import Offered, offer
+from benchmarks.enduring.swapping import Swapping, scores_of
+from benchmarks.measuring import Figure
+from trueup.lake.desired_state import DesiredState, change_desired
+
+
+@contextmanager
+def _lake() -> Iterator[tuple[ServedLake, Path]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "models").mkdir()
+        yield make_lake(make_two_models(folder / "models"), folder / "lake"), folder
+
+
+@contextmanager
+def _server() -> Iterator[tuple[ServedLake, Path, RunningServer]]:
+    with _lake() as (lake, folder):
+        trust = ("--trust", *map(str, lake.trusted))
+        with serving(lake.store.folder, *trust, spool=folder / "spool", token=TOKEN) as server:
+            yield lake, folder, server
+
+
+def _of_log(name: str, lake: ServedLake, told: Acknowledged) -> Iterator[Figure]:
+    logged = compare(lake, told)
+    yield Figure(f"{name}.acknowledged", logged.acknowledged, "answers", note=f"other statuses: {told.refused}")
+    for what in ("lost", "twice", "different"):
+        yield Figure(f"{name}.{what}", getattr(logged, what), "answers", "promised", 0)
+    yield Figure(f"{name}.acted", logged.acted, "cases", "capacity", 300)
+
+
+def swaps() -> Iterator[Figure]:
+    """200 changes in 60 s under 32 connections."""
+    with _server() as (lake, _, server):
+        requests = Requests(lake.project)
+        bundles = lake.store.folder / "bundles"
+        scores = {
+            digest: scores_of(bundles, digest, trusted=lake.trusted, rows=requests.rows)
+            for digest in (lake.old, lake.new)
+        }
+        swapping = Swapping(lake, requests, scores)
+        found = uvloop.run(swapping.run(port_of(server.url), flips=200, seconds=60, connections=32, others=[lake.new]))
+    yield Figure("swap.answers", found.answers, "answers", note="32 connections, 60 s")
+    yield Figure("swap.failed", len(found.failed), "answers", "promised", 0)
+    yield Figure("swap.wrong", len(found.wrong), "answers", "promised", 0, "; ".join(found.wrong[:3]))
+    for share, seconds in zip((0.5, 0.99, 1.0), quantiles(found.flip_seconds, 0.5, 0.99, 1.0), strict=True):
+        yield Figure(f"swap.flip.{share:g}", 1e3 * seconds, "ms", "promised", 100, f"of {len(found.flip_seconds)}")
+    yield Figure("swap.cold", 1e3 * max(found.cold_seconds), "ms", note="with opening the bundle")
+
+
+def kills() -> Iterator[Figure]:
+    """100 kills of workers and supervisors under 16 connections."""
+    with _lake() as (lake, folder):
+        told = uvloop.run(kill_again_and_again(lake, folder / "spool", kills=100, connections=16))
+        waiting = seal_all(lake, folder / "spool" / lake.project / "hot")
+        yield Figure("kill.unsealed", waiting, "segments", "promised", 0)
+        yield from _of_log("kill", lake, told)
+
+
+def full_disks() -> Iterator[Figure]:
+    """A real full disk, with both durabilities."""
+    for durability in ("process", "disk"):
+        with _lake() as (lake, folder), small_disk(folder / "disk", megabytes=6) as disk:
+            if disk is None:
+                yield Figure("full-disk", 0, "", note="not measured: no disk can be mounted here")
+                return
+
+            def kept(state: DesiredState | None, durability: str = durability) -> DesiredState:
+                assert state is not None
+                return msgspec.structs.replace(state, durability=durability)
+
+            change_desired(lake.store, lake.project, kept)
+            found = uvloop.run(Filling(lake, disk).run(times=5, full_seconds=5, connections=16))
+            seal_all(lake, disk / "spool" / lake.project / "hot")
+            name = f"full-disk.{durability}"
+            yield from _of_log(name, lake, found.told)
+            [p99] = quantiles(found.refusal_seconds, 0.99)
+            yield Figure(f"{name}.refused", 1e3 * p99, "ms, 99 %", note=f"{len(found.refusal_seconds)} refusals")
+            yield Figure(f"{name}.recovered", max(found.recovered_seconds), "s", note="longest, once there is space")
+
+
+def lost_lakes() -> Iterator[Figure]:
+    """The lake gone for ten minutes under 8 connections."""
+    with _server() as (lake, _, server):
+        take, give = put_aside(lake.store.folder)
+        losing = Losing(lake)
+        found = uvloop.run(losing.run(server, take=take, give=give, seconds=600, connections=8))
+        server.stop()
+        yield Figure("lake.answered_without", found.answered_without, "answers", note="in 600 s")
+        yield Figure("lake.caught_up", found.caught_up_seconds, "s", note="a change is carried out and told")
+        yield Figure("lake.longest", 1e3 * found.longest_seconds, "ms", note="longest answer")
+        yield from _of_log("lake", lake, found.told)
+
+
+def overloads() -> Iterator[Figure]:
+    """Three times as many requests as can be answered, of 1 and of 20 rows, on 1,000 connections."""
+    with _server() as (_, _, server):
+        [worker] = server.workers()
+
+        def offered(rate: float, connections: int, rows: int) -> tuple[Offered, float]:
+            before = cpu_seconds(worker)
+            found = offer(port_of(server.url), rate=rate, seconds=10, connections=connections, rows=rows)
+            return found, found.accepted / (cpu_seconds(worker) - before)
+
+        for rows, connections in ((1, 32), (20, 8)):
+            offered(0, connections, rows)
+            peak, peak_per_cpu = offered(0, connections, rows)
+            cases = (("x3", 3 * peak.goodput), ("insisting", 0.0))
+            for case, rate in cases:
+                found, per_cpu = offered(rate, 1000, rows)
+                name, note = f"overload.{rows}.{case}", f"{found.unsent} had no connection; others {found.other}"
+                yield Figure(f"{name}.goodput", found.goodput, "requests/s", "peak", peak.goodput)
+                yield Figure(f"{name}.per_cpu_s", per_cpu, "requests/CPU s", "peak", peak_per_cpu)
+                yield Figure(f"{name}.accepted_p99", found.accepted_ms[1], "ms", "peak", peak.accepted_ms[1])
+                yield Figure(f"{name}.busy", found.busy / found.seconds, "429/s", note=note)
+                if found.busy_ms:
+                    yield Figure(f"{name}.busy_p99", found.busy_ms[1], "ms")
+
+
+def misbehaviours() -> Iterator[Figure]:
+    """10,000 idle connections, slow heads and bodies, readers that do not read, 100 MB, pipelines, broken requests."""
+    with _server() as (lake, _, server):
+        [worker] = server.workers()
+        enduring = Enduring(port_of(server.url), worker, lake.project)
+        found = uvloop.run(enduring.run(idle=10_000, rounds=5, huge_bytes=100 << 20, connections=8))
+        yield Figure("misbehaving.same_process", float(server.workers() == [worker]), "", "promised", 1)
+        server.stop()
+        yield Figure("misbehaving.idle_held", found.idle_held, "connections")
+        memory = ", ".join(f"{each:.0f}" for each in found.memory_mb)
+        yield Figure("misbehaving.memory", found.memory_mb[-1] - found.memory_mb[1], "MB more", note=memory)
+        yield Figure("misbehaving.p99", 1e3 * next(quantiles(found.seconds, 0.99)), "ms", note="of good callers")
+        yield from _of_log("misbehaving", lake, found.told)
+
+
+def soaks(seconds: float = 1800) -> Iterator[Figure]:
+    """Half an hour of 8 connections without a pause."""
+    with _server() as (lake, _, server):
+        pids = children_of(server.process.pid)
+        every = max(1.0, seconds / 20)
+        answers, refused, seen = uvloop.run(
+            soak(port_of(server.url), lake.project, pids=pids, seconds=seconds, connections=8, every=every)
+        )
+        workers = server.workers()
+        server.stop()
+        yield Figure("soak.answers", answers, "answers", note=f"in {seconds:g} s; other statuses: {refused}")
+        for pid, course in seen.items():
+            name = "server" if pid in workers else "sealing"
+            note = " ".join(f"{memory:.0f}/{files}" for memory, files in course)
+            third = len(course) // 3
+            grown = course[-1][0] - course[third][0]
+            yield Figure(f"soak.{name}.growth", grown, "MB", note=f"from a third on; MB/files: {note}")
+
+
+SERVERS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "swap": swaps,
+    "kill": kills,
+    "full-disk": full_disks,
+    "lake": lost_lakes,
+    "overload": overloads,
+    "misbehaving": misbehaviours,
+    "soak": soaks,
+}
