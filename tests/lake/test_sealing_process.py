@@ -15,7 +15,7 @@ from trueup.lake.errors import StoreUnavailable
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LogManifest
 from trueup.lake.sealing import Sealer
-from trueup.lake.sealing_process import keep_sealing
+from trueup.lake.sealing_process import ELSEWHERE, keep_sealing
 from trueup.lake.segments import list_segments
 
 
@@ -88,4 +88,22 @@ def test_asked_to_end_before_it_is_ready_it_still_makes_its_last_pass(tmp_path: 
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 0
+    assert list_segments(hot) == ()
+
+
+def test_it_ends_with_whoever_started_it_after_a_last_pass(tmp_path: Path) -> None:
+    hot = tmp_path / "hot"
+    a_segment(hot, [a_prediction()])
+    command = [sys.executable, "-m", "trueup.lake.sealing_process", "--lake", str(tmp_path / "lake")]
+    command += ["--project", "p", "--hot", str(hot), "--seconds", "3600", "--with-stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert json.loads(process.stdout.readline())["rows"] == 1
+        a_segment(hot, [a_prediction()])
+        beside = subprocess.run(command, input=b"", stdout=subprocess.PIPE, check=False)
+        assert beside.returncode == ELSEWHERE
+        assert json.loads(beside.stdout)["code"] == "lake.sealing-elsewhere"
+        process.stdin.close()
+        assert process.wait() == 0
     assert list_segments(hot) == ()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from tests.loop.predicting import NOW, Made, Packaged, packaged
 
 from trueup.align.charter import Project
 from trueup.align.project_file import parse_project
 from trueup.kernel.durations import MICROSECONDS_PER_DAY
 from trueup.kernel.periods import local_moment
+from trueup.lake.folder_store import FolderStore
+from trueup.loop.predict_logging import LogTarget
 from trueup.loop.prepare import Workspace, open_tables, table_name
+from trueup.serve.spooling import Spool
 
 collect_ignore = ["mlflow_folders.py"]
 """A program that `test_adopt` runs apart; importing MLflow warns."""
@@ -149,3 +155,28 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tup
 def project_folder(small_project: Callable[..., tuple[Project, Workspace]]) -> Path:
     """Return the folder of the drifting project."""
     return Path(small_project()[0].folder)
+
+
+@pytest.fixture(scope="session")
+def fraud(small_project: Made) -> Packaged:
+    """Return the small project with a bundle."""
+    return packaged(*small_project())
+
+
+@pytest.fixture
+def grouped_rows(fraud: Packaged, tmp_path: Path) -> Path:
+    """2,500 cases as a file with five groups of rows."""
+    table = pq.read_table(fraud.history.table_path).slice(0, 2_500)
+    path = tmp_path / "rows.parquet"
+    names = [name for name in table.column_names if not name.startswith("trueup$")]
+    pq.write_table(table.select(names), path, row_group_size=500)
+    return path
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> LogTarget:
+    """Return a lake and a spool; every look at the clock is a second later, at the ticks a millisecond."""
+    moments, ticks = count(NOW, 1_000_000), count(0, 1_000_000)
+    return LogTarget(
+        FolderStore(tmp_path / "lake"), Spool(tmp_path / "spool"), lambda: next(moments), lambda: next(ticks)
+    )

@@ -5,69 +5,23 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.loop.predicting import NOW, Packaged, answers
 
 from trueup.align.allocation import StreamAllocator
-from trueup.align.charter import Project
 from trueup.align.payoff import ActionEffect, expected_gain
-from trueup.align.streaming import MemoryTokens, TokenCounter, pace_from
+from trueup.align.streaming import MemoryTokens, pace_from
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.trust import trusted_keys
-from trueup.data.history import History
 from trueup.kernel.ids import IdMint
-from trueup.kernel.periods import moment_of
 from trueup.lake.capacity_file import CapacityFile
-from trueup.loop.predict import Order, Predicted, predict
+from trueup.loop.predict import Order, predict
 from trueup.loop.predict_reading import CannotPredict, Source
 from trueup.loop.predict_scoring import Setup
-from trueup.loop.prepare import Workspace, history_of
-from trueup.loop.train import train
-
-NOW = moment_of(datetime(2016, 11, 2, 12, tzinfo=UTC))
-Made = Callable[..., tuple[Project, Workspace]]
-
-
-@dataclass(frozen=True)
-class Packaged:
-    """A project's bundle, and its past."""
-
-    project: Project
-    workspace: Workspace
-    bundle: Path
-    history: History
-
-    def predict(
-        self, source: Path, out: Path, *, tokens: TokenCounter | None = None, run: bytes | None = None, **order: Any
-    ) -> Predicted:
-        run = run or IdMint().new(NOW)
-        return predict(
-            Source([source]),
-            out,
-            setup=Setup(self.bundle, trusted_keys(self.workspace.keys), None, tuple(order.get("keep", ())), run.hex()),
-            order=Order(**order),
-            tokens=tokens or MemoryTokens(),
-            now=NOW,
-            run=run,
-            scratch=self.workspace.scratch,
-        )
-
-
-def packaged(project: Project, workspace: Workspace) -> Packaged:
-    bundle = train(project, workspace, guided=False).bundle.path
-    return Packaged(project, workspace, bundle, history_of(project, workspace))
-
-
-@pytest.fixture(scope="module")
-def fraud(small_project: Made) -> Packaged:
-    return packaged(*small_project())
 
 
 @pytest.fixture
@@ -77,15 +31,6 @@ def rows(fraud: Packaged, tmp_path: Path) -> Path:
     path = tmp_path / "rows.parquet"
     pq.write_table(table.select([n for n in table.column_names if not n.startswith("trueup$")]), path)
     return path
-
-
-def answers(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]  # rows
-    if path.suffix == ".csv":
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def assert_decided_as_in_development(made: Packaged, out: Path) -> None:

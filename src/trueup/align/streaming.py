@@ -258,6 +258,19 @@ class _Slot(NamedTuple):
     cutoff: float
 
 
+class Found(NamedTuple):
+    """What a decider solved for a slot; another that goes on from it decides alike, as far as tokens are there."""
+
+    period_start: int
+    period_end: int
+    last: int
+    """End of the slot."""
+    cutoff: float
+    in_all: int
+    reserve: int
+    explored: int
+
+
 class StreamDecider:
     """Decides the cases of one project in one process, in the order they come.
 
@@ -290,6 +303,21 @@ class StreamDecider:
         """Ask with the next case how much of the capacity may be used here: it has changed within a slot."""
         if self._terms.cases is not None:
             self._slot, self._period_end = _Slot(0, -1, 0.0), -1
+
+    def find(self, moment: int) -> Found:
+        """Return what is solved for the slot of a moment, before its first case."""
+        slot = self._slot
+        if not slot.period_start <= moment < slot.last:
+            slot = self._enter(moment)
+        end, explored = self._period_end, self._explored
+        return Found(slot.period_start, end, slot.last, slot.cutoff, self._in_all, self._reserve, explored)
+
+    def go_on(self, found: Found) -> None:
+        """Decide the cases of a slot by what was solved for it before, such as by a process that was killed since."""
+        self._slot = _Slot(found.period_start, found.last, found.cutoff)
+        self._period_end = found.period_end
+        self._in_all, self._reserve, self._explored = found.in_all, found.reserve, found.explored
+        self._most = found.in_all - found.reserve
 
     def is_control(self, unit: int) -> bool:
         """Return whether the old rule decides the unit."""

@@ -147,7 +147,8 @@ def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
         "--clock", choices=("now", "event"), default="now", help="event: each row at its own time, as a rehearsal"
     )
     parser.add_argument("--keep", action="append", metavar="COLUMN", help="also write this column; may be repeated")
-    parser.add_argument("--id", metavar="UUID", help="id of the run, version 7: the same run takes no token twice")
+    parser.add_argument("--id", metavar="UUID", help="id of the run, version 7 (default: a new one)")
+    parser.add_argument("--again", action="store_true", help="decide anew what was decided before")
     parser.add_argument("--spool", metavar="FOLDER", help="of the servers whose tokens count (default: the project's)")
     parser.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help="processes that score")
     _with_json(parser)

@@ -29,6 +29,7 @@ _ENVIRONMENT_CODES = (
     "lake.capacity-unavailable",
     "lake.full",
     "lake.read-only",
+    "lake.segment-broken",
     "lake.unavailable",
     "loop.cannot-write",
     "loop.scratch-full",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +19,10 @@ from trueup.kernel.periods import moment_of
 
 if TYPE_CHECKING:
     from trueup.bundle.manifest import Manifest
-    from trueup.loop.predict import Predicted
+    from trueup.loop.predict import Order, Predicted
+    from trueup.loop.predict_logging import LogTarget
     from trueup.loop.predict_reading import Source
+    from trueup.loop.prepare import Workspace as LoopWorkspace
     from trueup.serve.host_capacity import HostCapacity
     from trueup.serve.spooling import Spool
 
@@ -33,23 +37,35 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = open_workspace(places.workspace.project).for_loop()
     source = _source(arguments.source, places)
     spool = Spool(Path(arguments.spool) if arguments.spool else workspace.root / "serving")
-    now = moment_of(dt.datetime.now(dt.UTC))
-    run_id = parse_id(arguments.id) if arguments.id else IdMint().new(now)
+    if arguments.id and arguments.again:
+        raise WrongUsage("--id names one run, and --again asks for another; leave one of them out")
+    run_id = parse_id(arguments.id) if arguments.id else IdMint().new(_now())
     keep = tuple(arguments.keep or ())
-    order = Order(arguments.allocation, arguments.clock, keep, arguments.workers)
+    order = Order(
+        arguments.allocation,
+        arguments.clock,
+        keep,
+        arguments.workers,
+        own_id=bool(arguments.id),
+        again=arguments.again,
+    )
     with verified(arguments.bundle, places) as bundle:
+        log = _log_of(bundle.manifest.project, spool, workspace)
+        now = _now()
         capacity = _capacity(spool, bundle.manifest, arguments, lake=workspace.root / "lake", now=now)
-        told = predict(
-            source,
-            Path(arguments.out),
-            setup=Setup(bundle.folder, places.trusted, places.today, keep, run_id.hex()),
-            order=order,
-            tokens=capacity.tokens,
-            now=now,
-            run=run_id,
-            scratch=workspace.scratch,
-            progress=lambda done, total: console.progress(done, total, "predicting"),
-        )
+        with _sealing(log, bundle.manifest.project, order, console):
+            told = predict(
+                source,
+                Path(arguments.out),
+                setup=Setup(bundle.folder, places.trusted, places.today, keep, run_id.hex()),
+                order=order,
+                tokens=capacity.tokens,
+                now=now,
+                run=run_id,
+                scratch=workspace.scratch,
+                log=log,
+                progress=lambda done, total: console.progress(done, total, "predicting"),
+            )
         capacity.close()
     console.result(told.as_json(), _lines(told))
     return OK
@@ -69,6 +85,45 @@ def _capacity(spool: Spool, manifest: Manifest, arguments: argparse.Namespace, *
     if arguments.spool is None and manifest.policy:
         host.renew(DecisionPolicy(manifest.policy, classes=manifest.classes), now, first=True)
     return host
+
+
+def _now() -> int:
+    return moment_of(dt.datetime.now(dt.UTC))
+
+
+def _log_of(project: str, spool: Spool, workspace: LoopWorkspace) -> LogTarget:
+    """Return where the project's predictions are logged, as its file and what is desired of its servers say."""
+    from trueup.align.project_file import read_project
+    from trueup.lake.desired_state import NothingServed, read_desired
+    from trueup.lake.folder_store import FolderStore
+    from trueup.loop.predict_logging import LogTarget
+
+    store, personal, durable = FolderStore(workspace.root / "lake"), set[str](), False
+    with contextlib.suppress(NothingServed):
+        state = read_desired(store, project)
+        personal, durable = set(state.personal), state.durability == "disk"
+    if (workspace.root.parent / "trueup.toml").is_file():
+        read = read_project(workspace.root.parent)
+        personal |= set(read.data.personal)
+        durable = durable or read.serving.durability == "disk"
+    return LogTarget(store, spool, _now, time.monotonic_ns, personal=tuple(sorted(personal)), durable=durable)
+
+
+@contextlib.contextmanager
+def _sealing(log: LogTarget, project: str, order: Order, console: Console) -> Iterator[None]:
+    """Seal what is logged meanwhile, and say so where that does not succeed; a rehearsal logs nothing."""
+    from trueup.lake.sealing_process import ELSEWHERE
+    from trueup.lake.segments import list_segments
+    from trueup.loop.sealing_beside import sealing_beside
+
+    if order.clock == "event":
+        yield
+        return
+    hot = log.spool.hot(project)
+    with sealing_beside(log.store.url, project, hot=hot) as process:
+        yield
+    if process.returncode != ELSEWHERE and list_segments(hot):
+        console.note(f"what was logged is in {hot} and could not be sealed yet; a server, or the next run, does it")
 
 
 def _source(named: str, places: Places) -> Source:
@@ -95,4 +150,11 @@ def _lines(told: Predicted) -> Iterator[str]:
         yield f"  Rows without a decision, the first: {', '.join(str(row) for row in told.undecided)}"
     if told.unreadable_lines:
         yield f"  {told.unreadable_lines:,} lines are no rows and were left out"
+    if told.clock == "event":
+        yield "  A rehearsal: nothing of it is in the prediction log"
+    elif told.repeated:
+        yield "  All of them were decided before; nothing was decided or logged anew (--again does)"
+    else:
+        before = f"; {told.decided_before:,} rows were decided by an earlier attempt" if told.decided_before else ""
+        yield f"  {told.logged:,} decisions are in the prediction log{before}"
     yield f"  run {told.run}"

@@ -41,7 +41,10 @@ def features_as_arrow(records: Iterable[PredictionRecord], columns: Sequence[Fea
             served = _decode_rows.decode(record.body)
             name = row_names(record)
             cases = {decided.row: decided.association_id for decided in record.rows}
-            keys += [(name(place), cases.get(place), record.decided_at) for place in range(len(served))]
+            numbers = (
+                list(cases) if len(cases) == len(served) else range(len(served))
+            )  # a batch run counts all its rows
+            keys += [(name(number), cases.get(number), record.decided_at) for number in numbers]
             rows += served
     unread: list[dict[str, Any]] = [{} for _ in rows]
     arrays = [_column(column, rows, unread) for column in columns]

@@ -29,7 +29,7 @@ class DecidedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One row of a request, as one role decided it."""
 
     row: int
-    """Position in the request, from 0."""
+    """Position in the request, or in the whole of a batch run, from 0."""
     association_id: str | None
     """The case; None where the caller did not say."""
     event_time: int | None
@@ -58,7 +58,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=F
     """16 bytes (`kernel/ids.py`)."""
     decided_at: int
     caller: str
-    """Name of the token."""
+    """Name of the token; ``batch/`` and how the capacity was given out, of a batch run."""
     policy_version: str
     schema_digest: str
     """Names the types of the features in `body`; under ``schemas/`` in the lake."""

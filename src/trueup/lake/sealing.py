@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 64 * 1024 * 1024
 _BATCH_SEGMENTS = 200  # held open at once
-_CHUNK = 10_000
+_CHUNK_BYTES = 8 * 1024 * 1024  # of frames that are records at once
 _POSITION = ".position"
 _LOCK = ".sealing"
 _REMEMBER_EVERY = 32
@@ -155,8 +155,8 @@ class Sealer:
 
     def _tables_of(self, frames: Sequence[bytes]) -> Tables:
         found: Tables = {}
-        for start in range(0, len(frames), _CHUNK):
-            records = [decode_record(frame) for frame in frames[start : start + _CHUNK]]
+        for chunk in _chunks(frames):
+            records = [decode_record(frame) for frame in chunk]
             for table, rows in rows_by_table(records).items():
                 if rows:
                     found.setdefault(table, []).append(as_arrow(table, rows))
@@ -222,6 +222,17 @@ def remove_unnamed(hot: Path) -> None:
         with finished(path) as done:
             if done:
                 path.unlink(missing_ok=True)
+
+
+def _chunks(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    first = size = 0
+    for place, frame in enumerate(frames):
+        size += len(frame)
+        if size >= _CHUNK_BYTES:
+            yield frames[first : place + 1]
+            first, size = place + 1, 0
+    if first < len(frames):
+        yield frames[first:]
 
 
 def _by_schema(records: Sequence[Record]) -> dict[str, list[PredictionRecord]]:

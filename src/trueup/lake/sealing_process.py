@@ -1,7 +1,8 @@
 """Who seals the log of a host? One process beside the servers: ``python -m trueup.lake.sealing_process``.
 
 It seals what is finished every few seconds, goes on when the lake is gone, and catches up when it is back. SIGTERM ends
-it after the pass it is in. What it does is told on standard output, a JSON object a line.
+it after the pass it is in and a last one; so does, with ``--with-stdin``, the end of standard input: whoever started it
+is done or dead. What it does is told on standard output, a JSON object a line.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trueup.lake.errors import LakeError
-from trueup.lake.sealing import Sealer, remove_unnamed, sealing_alone
+from trueup.lake.sealing import Sealer, SealingElsewhere, remove_unnamed, sealing_alone
 from trueup.lake.stores import open_store
 
+ELSEWHERE = 3
+"""Exit code where another process sealed the folder all the time."""
 Tell = Callable[[dict[str, object]], None]
 
 
@@ -59,13 +62,37 @@ def _tell(facts: dict[str, object]) -> None:
     print(json.dumps(facts), flush=True)  # noqa: T201  # read by whoever started the process
 
 
+def _end_with_stdin(ended: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    ended.set()
+
+
+def _seal_alone(sealer: Sealer, hot: Path, *, seconds: float, ended: threading.Event) -> int:
+    """Seal as soon as nobody else does: a batch run's process, or a server's, goes before this one."""
+    told = False
+    while True:
+        try:
+            with sealing_alone(hot):
+                remove_unnamed(hot)
+                keep_sealing(sealer, passes=_passes(seconds, ended), tell=_tell)
+            return 0
+        except SealingElsewhere as error:
+            if not told:
+                _tell({"problem": error.message, "code": error.code})
+            told = True
+            if ended.is_set():
+                return ELSEWHERE
+            ended.wait(seconds)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Seal until SIGTERM."""
+    """Seal until SIGTERM, or the end of standard input; return `ELSEWHERE` where another process did all the time."""
     parser = argparse.ArgumentParser(prog="python -m trueup.lake.sealing_process", description=__doc__)
     parser.add_argument("--lake", required=True, help="folder or URL of the lake; AWS_* of the environment for s3:")
     parser.add_argument("--project", required=True)
     parser.add_argument("--hot", required=True, type=Path, help="folder in which the servers write their segments")
     parser.add_argument("--seconds", type=float, default=5.0, help="between two passes")
+    parser.add_argument("--with-stdin", action="store_true", help="end when standard input ends")
     chosen = parser.parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,10 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     store = open_store(chosen.lake, options=options)
     sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=lambda: time.time_ns() // 1000)
-    with sealing_alone(chosen.hot):
-        remove_unnamed(chosen.hot)
-        keep_sealing(sealer, passes=_passes(chosen.seconds, ended), tell=_tell)
-    return 0
+    if chosen.with_stdin:
+        threading.Thread(target=_end_with_stdin, args=(ended,), daemon=True).start()
+    return _seal_alone(sealer, chosen.hot, seconds=chosen.seconds, ended=ended)
 
 
 if __name__ == "__main__":

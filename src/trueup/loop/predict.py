@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,17 +19,20 @@ from trueup.bundle.manifest import Manifest
 from trueup.compute.pool import run_stream
 from trueup.kernel.errors import nearest_spelling
 from trueup.kernel.ids import id_as_text
+from trueup.loop.predict_attempt import Attempt, Fresh, Named, attempted
 from trueup.loop.predict_deciding import (
-    PREDICTED,
     REASONS,
+    UNDECIDED,
     Decisions,
     Facts,
     Ruling,
     decide_period,
     decide_streaming,
+    decide_values,
 )
+from trueup.loop.predict_logging import LogTarget, logged_kinds
 from trueup.loop.predict_reading import FORMATS, CannotPredict, Source
-from trueup.loop.predict_scoring import BAD_ROW, MISSING_FEATURES, NO_TIME, OWN, Setup, Task, score_part
+from trueup.loop.predict_scoring import OWN, Setup, Task, score_part
 from trueup.loop.predict_writing import Writer, open_writer
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ Progress = Callable[[int, int | None], None]
 PACE = f"{REFERENCE_FOLDER}/pace.json"
 MOST_ROWS = 2**32
 _SHOWN = 10
-_UNDECIDED = (BAD_ROW, MISSING_FEATURES, NO_TIME)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Order:
     keep: tuple[str, ...] = ()
     """Columns of the rows that stand beside the answers."""
     workers: int = 1
+    own_id: bool = False
+    """Whether the caller named the run; else the same rows, bundle and allocation are the same run."""
+    again: bool = False
+    """Whether rows that such a run decided before are decided anew."""
 
 
 @dataclass
@@ -75,6 +81,12 @@ class Predicted:
     undecided: list[int] = field(default_factory=list)
     """The first rows without a decision, from 1."""
     unreadable_lines: int = 0
+    logged: int = 0
+    """Decisions of this run in the prediction log; none of a rehearsal."""
+    decided_before: int = 0
+    """Rows that an earlier attempt had decided; they are told again."""
+    repeated: bool = False
+    """Whether an earlier attempt had come to its end: nothing was decided or logged anew."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented JSON document."""
@@ -84,8 +96,7 @@ class Predicted:
         """Count some more rows."""
         for code, count in zip(*np.unique(decisions.reasons, return_counts=True), strict=True):
             self.reasons[REASONS[code]] = self.reasons.get(REASONS[code], 0) + int(count)
-        lost = np.isin(decisions.reasons, [REASONS.index(reason) for reason in _UNDECIDED])
-        self.undecided += (np.flatnonzero(lost)[: _SHOWN - len(self.undecided)] + self.rows + 1).tolist()
+        self.undecided += (np.flatnonzero(decisions.lost)[: _SHOWN - len(self.undecided)] + self.rows + 1).tolist()
         self.rows += len(decisions.acted)
         self.qualify += int(decisions.qualifies.sum())
         self.acted += int(decisions.acted.sum())
@@ -101,6 +112,7 @@ def predict(
     now: int,
     run: bytes,
     scratch: Path,
+    log: LogTarget | None = None,
     progress: Progress | None = None,
 ) -> Predicted:
     """Answer every row of `source`, in its order, into `out`, which appears whole or not at all.
@@ -121,6 +133,9 @@ def predict(
         Id of the run, 16 bytes; the same id takes no token a second time.
     scratch : Path
         Folder for scored rows that wait for all others.
+    log : LogTarget, optional
+        Where decisions are logged before they are written; a rehearsal (``clock = "event"``) never is. With it, a run
+        that was begun before is gone on with, under its own id and moment.
     progress : callable, optional
         Called with rows done, and rows in all where that is known.
 
@@ -130,39 +145,28 @@ def predict(
         The bundle has no policy, a column is not there, a file cannot be read or has another format, or no row has one.
     BundleRefused
         What `bundle.loading.verify_bundle` raises.
+    LakeError
+        What is decided cannot be logged, or tokens cannot be counted; the same command goes on from there.
 
     Notes
     -----
     A row that cannot be read is kept with an empty score and decision. Memory does not grow with the rows, but for some
-    35 bytes a row with ``allocation = "period"`` or ``clock = "event"``, which see all before the first is decided.
+    50 bytes a row with ``allocation = "period"`` or ``clock = "event"``, which see all before the first is decided.
     """
     manifest = verify_bundle(setup.bundle, trusted_keys=setup.trusted_keys, today=setup.today)
     _check(source, out, manifest, order)
     policy = DecisionPolicy(manifest.policy, classes=manifest.classes)
     ruling = _ruling(setup.bundle, manifest, policy, order=order, tokens=tokens, run=run)
-    tasks = (Task(setup, part) for part in source.parts())
-    scored = _watched(run_stream(score_part, tasks, workers=order.workers), source, progress)
-    told = Predicted(manifest.digest, id_as_text(run), order.allocation, order.clock, str(out))
-    made = out.with_name(f".{out.name}.partial")
-    try:
-        with open_writer(
-            made, out.suffix.lower(), facts={"allocation": order.allocation, "clock": order.clock}
-        ) as writer:
-            if policy.task != "binary":
-                _write_values(scored, writer, told)
-            elif order.allocation == "streaming" and order.clock == "now":
-                for batch in scored:
-                    facts = Facts.of([batch], now=now)
-                    _write(batch, decide_streaming(ruling, facts, first_row=told.rows), writer, told)
-            else:
-                _write_after_all(scored, ruling, writer, told, now=now, scratch=scratch)
-        if not told.rows:
-            raise CannotPredict("the source holds no rows; nothing was written")
-        made.replace(out)
-    finally:
-        made.unlink(missing_ok=True)
-    told.unreadable_lines = source.unreadable
-    return told
+    run_it = _Run(source, setup, order, manifest, ruling=ruling, now=now, scratch=scratch, progress=progress)
+    if log is None or order.clock == "event":
+        return run_it.answer(out)
+    named = Named(run, now, source.digest(), order.allocation, own_id=order.own_id, again=order.again)
+    with attempted(log, named, manifest=manifest, ruling=ruling) as (attempt, ruling):
+        logged = tuple(logged_kinds(manifest).items())
+        run_it.ruling, run_it.now = ruling, attempt.journal.beginning.moment
+        run_it.setup = replace(setup, run=ruling.run.hex(), logged=logged)
+        run_it.attempt, run_it.ticks = attempt, log.ticks
+        return run_it.answer(out)
 
 
 def _check(source: Source, out: Path, manifest: Manifest, order: Order) -> None:
@@ -197,55 +201,109 @@ def _ruling(
     return Ruling(decider, terms, tokens, run, has_fallback=manifest.policy["fallback"] is not None)
 
 
-def _watched(scored: Iterator[pa.RecordBatch], source: Source, progress: Progress | None) -> Iterator[pa.RecordBatch]:
-    done = 0
-    for batch in scored:
-        yield batch
-        done += batch.num_rows
-        if done > MOST_ROWS:
-            raise CannotPredict(f"the source has more than {MOST_ROWS:,} rows; predict it in parts")
-        if progress is not None:
-            progress(done, source.total)
+@dataclass
+class _Run:
+    """Answers all rows once."""
 
+    source: Source
+    setup: Setup
+    order: Order
+    manifest: Manifest
+    _: KW_ONLY
+    ruling: Ruling
+    now: int
+    scratch: Path
+    progress: Progress | None
+    attempt: Attempt | None = None
+    """Where decisions are logged, and were; None where they are not."""
+    ticks: Callable[[], int] | None = None
 
-def _write_values(scored: Iterable[pa.RecordBatch], writer: Writer, told: Predicted) -> None:
-    """Write numbers or classes, which need no capacity."""
-    code = {reason: REASONS.index(reason) for reason in REASONS}
-    for batch in scored:
-        failures = batch.column(f"{OWN}failure").to_pylist()
-        has = batch.column(f"{OWN}predicted").is_valid().to_numpy(zero_copy_only=False)
-        ruled = batch.column(f"{OWN}control").to_numpy(zero_copy_only=False) & has
-        why = [
-            code["control"]
-            if ruled[i]
-            else code[PREDICTED]
-            if failure is None
-            else code[f"fallback:{failure}"]
-            if has[i] and failure == MISSING_FEATURES
-            else code[failure]
-            for i, failure in enumerate(failures)
-        ]
-        nobody = np.zeros(batch.num_rows, dtype=bool)
-        _write(batch, Decisions(nobody, nobody, np.array(why, dtype=np.uint8)), writer, told)
+    def answer(self, out: Path) -> Predicted:
+        """Write the answers, and return what was done."""
+        order, digest = self.order, self.manifest.digest
+        told = Predicted(digest, id_as_text(self.ruling.run), order.allocation, order.clock, str(out))
+        scored = self._watched(run_stream(score_part, self._tasks(), workers=order.workers))
+        made = out.with_name(f".{out.name}.partial")
+        facts = {"allocation": order.allocation, "clock": order.clock}
+        try:
+            with open_writer(made, out.suffix.lower(), facts=facts) as writer:
+                self._decide(scored, writer, told)
+            if not told.rows:
+                raise CannotPredict("the source holds no rows; nothing was written")
+            told.unreadable_lines = self.source.unreadable
+            self._end(told)
+            made.replace(out)
+        finally:
+            made.unlink(missing_ok=True)
+        return told
 
+    def _tasks(self) -> Iterator[Task]:
+        for part in self.source.parts():
+            if self.attempt is not None and self.ticks is not None:
+                self.attempt.reads.append(self.ticks())
+            yield Task(self.setup, part)
 
-def _write_after_all(
-    scored: Iterable[pa.RecordBatch], ruling: Ruling, writer: Writer, told: Predicted, *, now: int, scratch: Path
-) -> None:
-    """Keep what was scored aside until all of it was seen, then decide and write."""
-    import pyarrow as pa
+    def _watched(self, scored: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        done = 0
+        for batch in scored:
+            yield batch
+            done += batch.num_rows
+            if done > MOST_ROWS:
+                raise CannotPredict(f"the source has more than {MOST_ROWS:,} rows; predict it in parts")
+            if self.progress is not None:
+                self.progress(done, self.source.total)
 
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="predict-") as aside:
-        path = str(Path(aside) / "scored.arrow")
-        facts = Facts.of(_spooled(scored, path), now=now if told.clock == "now" else None)
-        if told.allocation == "period":
-            decisions = decide_period(ruling, facts)
+    def _decide(self, scored: Iterable[pa.RecordBatch], writer: Writer, told: Predicted) -> None:
+        ruling, order = self.ruling, self.order
+        if self.manifest.task != "binary":
+            self._write(scored, lambda batch, first: decide_values(ruling, batch), writer, told)
+        elif order.allocation == "streaming" and order.clock == "now":
+            self._write(
+                scored,
+                lambda batch, first: decide_streaming(ruling, Facts.of([batch], now=self.now), first_row=first),
+                writer,
+                told,
+            )
         else:
-            decisions = decide_streaming(ruling, facts, first_row=0)
-        with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                _write(batch, decisions.part(told.rows, batch.num_rows), writer, told)
+            self._write_after_all(scored, writer, told)
+
+    def _write_after_all(self, scored: Iterable[pa.RecordBatch], writer: Writer, told: Predicted) -> None:
+        """Keep what was scored aside until all of it was seen, then decide and write."""
+        import pyarrow as pa
+
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="predict-") as aside:
+            path = str(Path(aside) / "scored.arrow")
+            facts = Facts.of(_spooled(scored, path), now=self.now if self.order.clock == "now" else None)
+            made: list[Decisions] = []
+
+            def fresh(batch: pa.RecordBatch, first: int) -> Decisions:
+                if not made:  # nothing is where an earlier attempt decided all
+                    made.append(self._decide_all(facts))
+                return made[0].part(first, batch.num_rows)
+
+            with pa.OSFile(path) as file, pa.ipc.open_stream(file) as reader:
+                self._write(reader, fresh, writer, told)
+
+    def _decide_all(self, facts: Facts) -> Decisions:
+        if self.order.allocation == "period":
+            return decide_period(self.ruling, facts)
+        return decide_streaming(self.ruling, facts, first_row=0)
+
+    def _write(self, scored: Iterable[pa.RecordBatch], fresh: Fresh, writer: Writer, told: Predicted) -> None:
+        for batch in scored:
+            if self.attempt is None:
+                _write_answers(batch, fresh(batch, told.rows), writer, told)
+            else:
+                for piece, decisions in self.attempt.pieces(batch, first_row=told.rows, fresh=fresh):
+                    _write_answers(piece, decisions, writer, told)
+
+    def _end(self, told: Predicted) -> None:
+        if self.attempt is not None:
+            told.logged = told.rows - sum(told.reasons.get(reason, 0) for reason in UNDECIDED)
+            told.decided_before, told.repeated = self.attempt.journal.decided, self.attempt.journal.ended
+            counted = ("rows", "logged", "qualify", "acted", "reasons", "unreadable_lines")
+            self.attempt.end({name: getattr(told, name) for name in counted})
 
 
 def _spooled(scored: Iterable[pa.RecordBatch], path: str) -> Iterator[pa.RecordBatch]:
@@ -264,13 +322,13 @@ def _spooled(scored: Iterable[pa.RecordBatch], path: str) -> Iterator[pa.RecordB
         raise CannotPredict(f"the scored rows cannot be kept in {path}: {error.strerror}; free some space") from error
 
 
-def _write(batch: pa.RecordBatch, decisions: Decisions, writer: Writer, told: Predicted) -> None:
+def _write_answers(batch: pa.RecordBatch, decisions: Decisions, writer: Writer, told: Predicted) -> None:
     """Write some rows, and count them."""
     import pyarrow as pa
 
     first, rows = told.rows, batch.num_rows
     names = pa.array([told.run if i == 0 else f"{told.run}:{i}" for i in range(first, first + rows)])
-    lost = np.isin(decisions.reasons, [REASONS.index(reason) for reason in _UNDECIDED])
+    lost = decisions.lost
     predicted = batch.column(f"{OWN}predicted")
     binary = pa.types.is_null(predicted.type) or pa.types.is_boolean(predicted.type)
     decision = pa.array(decisions.acted, mask=lost) if binary else predicted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from trueup.align.streaming import (
     Terms,
     TokenCounter,
 )
+from trueup.lake.log_records import CHAMPION, CONTROL, EXPLORATION, FALLBACK
 from trueup.loop.predict_scoring import BAD_ROW, MISSING_FEATURES, NO_TIME, OWN
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ REASONS = (
     *(WORTH_IT, NOT_WORTH_IT, BELOW_CUTOFF, NO_CAPACITY, OLD_RULE, RANDOM),
     *(_FELL_BACK, PREDICTED, BAD_ROW, MISSING_FEATURES, NO_TIME),
 )
+UNDECIDED = (BAD_ROW, MISSING_FEATURES, NO_TIME)
+ROLES = (CHAMPION, CONTROL, EXPLORATION, FALLBACK)
 _CODES = {reason: code for code, reason in enumerate(REASONS)}
 _FAILURES = (None, BAD_ROW, MISSING_FEATURES)
 
@@ -74,18 +77,37 @@ class Decisions:
     qualifies: Flags
     reasons: NDArray[np.uint8]
     """Position in `REASONS`."""
+    roles: NDArray[np.uint8]
+    """Position in `ROLES`."""
+    propensities: NDArray[np.float64]
+    """Probability with which chance let that role decide, 0 to 1."""
 
     @classmethod
     def none_of(cls, facts: Facts) -> Decisions:
         """Return that nobody is acted on, because the rows cannot be decided."""
-        count = len(facts.gains)
         why = np.where(facts.failures == _FAILURES.index(BAD_ROW), _CODES[BAD_ROW], _CODES[NO_TIME])
-        return cls(np.zeros(count, dtype=bool), np.zeros(count, dtype=bool), why.astype(np.uint8))
+        return cls.idle(why)
+
+    @classmethod
+    def idle(cls, reasons: NDArray[Any]) -> Decisions:
+        """Return that nobody is acted on, for these reasons, as a champion without chance says it."""
+        nobody = np.zeros((2, len(reasons)), dtype=bool)
+        roles = np.zeros(len(reasons), dtype=np.uint8)
+        return cls(nobody[0], nobody[1], reasons.astype(np.uint8), roles, np.ones(len(reasons)))
+
+    def __len__(self) -> int:
+        """Return how many rows these are."""
+        return len(self.acted)
+
+    @property
+    def lost(self) -> Flags:
+        """Rows that were not decided."""
+        return np.isin(self.reasons, [_CODES[reason] for reason in UNDECIDED])
 
     def part(self, first: int, rows: int) -> Decisions:
         """Return some of them."""
         window = slice(first, first + rows)
-        return Decisions(self.acted[window], self.qualifies[window], self.reasons[window])
+        return Decisions(*(getattr(self, column.name)[window] for column in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,29 @@ class Ruling:
     run: bytes
     """Id of the run; with the number of the row it names a prediction."""
     has_fallback: bool
+    used_before: int | None = None
+    """Tokens of the present period that others had taken when the run began; None: those that are taken now."""
+
+
+def decide_values(ruling: Ruling, batch: pa.RecordBatch) -> Decisions:
+    """Decide rows whose decision is a number or a class, which needs no capacity."""
+    failures = batch.column(f"{OWN}failure").to_pylist()
+    has = batch.column(f"{OWN}predicted").is_valid().to_numpy(zero_copy_only=False)
+    ruled = batch.column(f"{OWN}control").to_numpy(zero_copy_only=False) & has
+    fell = np.array([failure == MISSING_FEATURES for failure in failures], dtype=bool) & has & ~ruled
+    why = [
+        _CODES[OLD_RULE] if ruled[i] else _CODES[_FELL_BACK] if fell[i] else _CODES[failure or PREDICTED]
+        for i, failure in enumerate(failures)
+    ]
+    made = Decisions.idle(np.array(why, dtype=np.uint8))
+    _say_roles(made, ruling.terms, ruled=ruled, fell=fell)
+    return made
+
+
+def _say_roles(made: Decisions, terms: Terms, *, ruled: Flags, fell: Flags, rows: Any = slice(None)) -> None:
+    """Fill in who decided rows between whom chance chose only by the control group."""
+    made.roles[rows] = np.where(ruled, ROLES.index(CONTROL), np.where(fell, ROLES.index(FALLBACK), 0))
+    made.propensities[rows] = np.where(ruled, terms.control_group, 1.0 - terms.control_group)
 
 
 def decide_streaming(ruling: Ruling, facts: Facts, *, first_row: int) -> Decisions:
@@ -116,7 +161,8 @@ def decide_streaming(ruling: Ruling, facts: Facts, *, first_row: int) -> Decisio
         named = ruling.run + (first_row + i).to_bytes(4, "big")
         decision = _one(ruling.decider, facts, i, named, failed=failed[i])
         made.acted[i], made.qualifies[i] = decision.acted, decision.qualifies
-        made.reasons[i] = _CODES[decision.reason]
+        made.reasons[i], made.roles[i] = _CODES[decision.reason], ROLES.index(decision.role)
+        made.propensities[i] = decision.propensity
     return made
 
 
@@ -163,7 +209,10 @@ def _decide_one_period(ruling: Ruling, facts: Facts, made: Decisions, *, rows: N
     in_all = len(rows)
     if terms.cases is not None:
         in_all = tokens.allowed(start, terms.cases)[0]
-    room = max(0, in_all - (tokens.used(start)[0] if terms.cases is not None else 0))
+    used = 0
+    if terms.cases is not None:
+        used = tokens.used(start)[0] if ruling.used_before is None else ruling.used_before
+    room = max(0, in_all - used)
     acted = asked & (np.cumsum(asked) <= room)
     acted |= allocate_period(np.where(forced, np.nan, gains), capacity=room - int(acted.sum()))
     if terms.cases is not None:
@@ -174,6 +223,7 @@ def _decide_one_period(ruling: Ruling, facts: Facts, made: Decisions, *, rows: N
     ruled = np.where(control, _CODES[OLD_RULE], _CODES[_FELL_BACK])
     free = np.where(acted, _CODES[WORTH_IT], np.where(worth, _CODES[BELOW_CUTOFF], _CODES[NOT_WORTH_IT]))
     made.acted[rows], made.qualifies[rows] = acted, worth
+    _say_roles(made, terms, ruled=control, fell=failed & ~control, rows=rows)
     made.reasons[rows] = np.where(forced, np.where(asked & ~acted, _CODES[NO_CAPACITY], ruled), free)
 
 

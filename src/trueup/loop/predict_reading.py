@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,23 @@ class Source:
                     f"{file.name} cannot be read as {self._kind[1:]} after {first:,} rows; nothing was written",
                     path=str(file),
                 ) from error
+
+    def digest(self) -> str:
+        """Return the SHA-256 over the content of all files.
+
+        Raises
+        ------
+        CannotPredict
+        """
+        found = hashlib.sha256()
+        for file in self.files:
+            try:
+                with file.open("rb") as content:
+                    while piece := content.read(1 << 20):
+                        found.update(piece)
+            except OSError as error:
+                raise CannotPredict(f"{file.name} cannot be read: {error.strerror}", path=str(file)) from error
+        return found.hexdigest()
 
     def _look(self) -> None:
         import pyarrow as pa

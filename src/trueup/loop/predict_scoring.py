@@ -21,6 +21,7 @@ from trueup.bundle.errors import ModelFailed, RowBreaksSchema
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.loading import LoadedBundle, open_bundle
 from trueup.kernel.rowvalues import BadRowValue
+from trueup.loop.predict_bodies import bodies_of
 from trueup.loop.predict_reading import Part
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Setup:
     keep: tuple[str, ...]
     run: str
     """Id of the run; stands in for the name of a case that has none."""
+    logged: tuple[tuple[str, str], ...] = ()
+    """Columns that go to the log, with their kinds; none where nothing is logged."""
 
 
 @dataclass(frozen=True)
@@ -229,9 +232,13 @@ class _Told:
         moments = [self._asked(i, self._policy.event_time) for i in range(len(self._rows))]
         baseline = [self._asked(i, self._policy.baseline) if ruled else None for i, ruled in enumerate(control)]
         fallback = [self._asked(i, self._policy.fallback) if f else None for i, f in enumerate(self._failures)]
-        gains, predicted = self._gains(), self._predicted(control, baseline, fallback)
         binary = self._policy.task == "binary"
+        if not binary:
+            control &= np.array([said is not None for said in baseline], dtype=bool)
+        gains, predicted = self._gains(), self._predicted(control, baseline, fallback)
         value = pa.bool_() if binary else pa.float64() if self._policy.task == "regression" else pa.string()
+        logged = dict(self._task.setup.logged)
+        own = {f"{OWN}body": bodies_of(self._rows if isinstance(self._task.part.rows, tuple) else table, logged)}
         columns = {
             "association_id": pa.array(names, pa.string()),
             **self._score_columns(),
@@ -243,6 +250,7 @@ class _Told:
             f"{OWN}baseline": pa.array([bool(b) for b in baseline]),
             f"{OWN}fallback": pa.array([bool(f) for f in fallback]),
             f"{OWN}failure": pa.array(self._failures, pa.string()),
+            **(own if logged else {}),
             **{name: self._kept(name, table) for name in self._task.setup.keep},
         }
         return pa.RecordBatch.from_pydict(columns)
@@ -276,7 +284,7 @@ class _Told:
             said = fallback[i]
             if not self._failures[i]:
                 said = self._asked(i, lambda row, scores=scores: self._policy.choose(scores, row))
-            found.append(baseline[i] if control[i] and baseline[i] is not None else said)
+            found.append(baseline[i] if control[i] else said)
         return found
 
     def _score_columns(self) -> Mapping[str, Any]:
