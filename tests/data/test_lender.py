@@ -156,3 +156,11 @@ def test_writing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path: Pa
 def test_an_empty_world_is_refused_with_the_values_seen(days: int, per_day: float) -> None:
     with pytest.raises(ValueError, match="at least one day"):
         lender.simulate(seed=1, days=days, per_day=per_day)
+
+
+def test_the_next_applications_follow_the_first_two_years_and_have_ids_of_their_own(drifting: lender.Columns) -> None:
+    later = lender.next_applications(days=7, seed=7)
+    assert drifting["applied_at"].max() < np.datetime64("2025-01-01")
+    assert later["applied_at"].min() >= np.datetime64("2025-01-01")
+    assert later["applied_at"].max() < np.datetime64("2025-01-08")
+    assert not set(later["application_id"]) & set(drifting["application_id"])

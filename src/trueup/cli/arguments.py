@@ -12,7 +12,7 @@ from trueup.cli.bundle_actions import add_bundle, add_vulnerabilities
 from trueup.cli.console import Console
 from trueup.cli.exits import WrongUsage
 from trueup.cli.log_actions import add_log
-from trueup.cli.serving_actions import add_serve, add_serving
+from trueup.cli.serving_actions import add_serve, add_serving, port
 
 Command = Callable[[argparse.Namespace, Console], int]
 
@@ -171,6 +171,8 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--folder", default="trueup-demo", help="where to put the project (default: trueup-demo)")
     parser.add_argument("--no-drift", action="store_true", help="switch the simulator's drift off")
     parser.add_argument("--workers", type=_at_least_one, default=2, metavar="N", help="strategies side by side")
+    parser.add_argument("--serve", action="store_true", help="then serve it, send applications, and go on answering")
+    parser.add_argument("--port", type=port, default=8080, metavar="N", help="of --serve; 0 takes a free one")
     _with_json(parser)
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, FolderTaken
-from trueup.cli.init_command import copy_example, example_text, refuse_taken
+from trueup.cli.init_command import PER_DAY, copy_example, example_text, refuse_taken
 from trueup.cli.workspace import open_workspace, project_folder
+
+if TYPE_CHECKING:
+    from trueup.align.charter import Project
+    from trueup.lake.rehearsals import Rehearsal
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -55,8 +60,48 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         f"          trueup sign {named}",
     ]
     document = {"project": str(folder), "report": str(workspace.report_html), "rehearsal": rehearsal.as_json()}
-    console.result(document, [*describe_rehearsal(rehearsal), *following])
+    lines = [*describe_rehearsal(rehearsal), *following]
+    if arguments.serve:
+        _serve(folder, rehearsal, project, arguments=arguments, told=(document, lines), console=console)
+    else:
+        console.result(document, lines)
     return OK
+
+
+def _serve(
+    folder: Path,
+    rehearsal: Rehearsal,
+    project: Project,
+    *,
+    arguments: argparse.Namespace,
+    told: tuple[dict[str, Any], list[str]],
+    console: Console,
+) -> None:
+    """Serve the project, let a stream of applications be decided, report from the log, and go on answering."""
+    from trueup.cli.demo_serving import (
+        DAYS,
+        demo_server,
+        describe_served,
+        next_applications,
+        report_once_sealed,
+        send,
+        wait_for_the_end,
+    )
+    from trueup.cli.report_command import write_report
+
+    document, lines = told
+    workspace = open_workspace(folder)
+    console.note(f"Serving: {DAYS} more days of applications over HTTP, and their outcomes as they become known")
+    applications = next_applications(days=DAYS, per_day=PER_DAY, drift=not arguments.no_drift)
+    with demo_server(folder, port=arguments.port) as server:
+        send(server, applications, console)
+        served = report_once_sealed(workspace, project.name, rows=len(applications))
+        write_report(workspace.report_html, rehearsal, project.charter, workspace=workspace, served=served)
+        example = server.example(applications[-1].row)
+        document |= {"url": server.url, "example": example, "served": served.as_json()}
+        following = ["", *describe_served(served), f"Answering on {server.url} until Ctrl-C; ask:", f"  {example}"]
+        console.result(document, [*lines, *following])
+        wait_for_the_end(server)
 
 
 def prepare_folder(folder: Path) -> None:

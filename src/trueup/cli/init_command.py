@@ -106,14 +106,14 @@ def copy_example(name: str, folder: Path, *, drift: bool = True) -> None:
     from trueup.data.lender import write_applications
 
     _make(folder)
-    write_applications(folder / "applications.parquet", per_day=_PER_DAY, drift=drift)
+    write_applications(folder / "applications.parquet", per_day=PER_DAY, drift=drift)
     with as_file(files("trueup.cli").joinpath("examples", name)) as source:
         for file in sorted(source.iterdir(), key=lambda path: (path.name == "trueup.toml", path.name)):
             if file.is_file():
                 write_whole(folder / file.name, file.read_text(encoding="utf-8"))
 
 
-_PER_DAY = 65.0
+PER_DAY = 65.0
 """Applications a day of the example: enough to tell strategies apart, few enough for the demo's minute."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from trueup.cli.workspace import Workspace, project_folder, write_whole
 if TYPE_CHECKING:
     from trueup.align.charter import Charter
     from trueup.lake.rehearsals import Rehearsal
+    from trueup.lake.served_results import Served
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -25,10 +27,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace(folder)
     rehearsal = last_rehearsal(workspace)
     path = Path(arguments.output) if arguments.output else workspace.report_html
-    write_report(path, rehearsal, project.charter, workspace=workspace)
+    served = served_so_far(workspace, project.name)
+    write_report(path, rehearsal, project.charter, workspace=workspace, served=served)
     if arguments.open:
         open_in_browser(path)
-    document = {"report": str(path), "project": rehearsal.project, "recommended": rehearsal.recommended}
+    document = {
+        "report": str(path),
+        "project": rehearsal.project,
+        "recommended": rehearsal.recommended,
+        "served": served.as_json() if served else None,
+    }
     console.result(document, [f"Report: {path}"])
     return OK
 
@@ -52,12 +60,29 @@ def last_rehearsal(workspace: Workspace) -> Rehearsal:
     return parse_rehearsal(json.loads(path.read_text(encoding="utf-8")))
 
 
-def write_report(path: Path, rehearsal: Rehearsal, charter: Charter, *, workspace: Workspace) -> None:
+def served_so_far(workspace: Workspace, project: str) -> Served | None:
+    """Return what the project's servers did, as their log says; None where nothing was served."""
+    import tempfile
+
+    from trueup.lake.desired_state import NothingServed
+    from trueup.lake.folder_store import FolderStore
+    from trueup.loop.served_report import served_report
+
+    scratch = workspace.for_loop().scratch
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="served-") as aside, contextlib.suppress(NothingServed):
+        return served_report(FolderStore(workspace.root / "lake"), project, scratch=Path(aside))
+    return None
+
+
+def write_report(
+    path: Path, rehearsal: Rehearsal, charter: Charter, *, workspace: Workspace, served: Served | None = None
+) -> None:
     """Write the HTML report so that it appears complete or not at all."""
     from trueup.observe.report.render import render_report
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_report(rehearsal, charter=charter, notes=_parity_note(workspace)))
+    write_whole(path, render_report(rehearsal, charter=charter, notes=_parity_note(workspace), served=served))
 
 
 def _parity_note(workspace: Workspace) -> dict[str, str]:

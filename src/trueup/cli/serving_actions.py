@@ -17,7 +17,7 @@ def add_serve(commands: argparse._SubParsersAction[P]) -> None:
     )
     parser.add_argument("--bundle", metavar="FILE", help="serve this bundle alone: a folder, or an archive")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=_port, default=8080, metavar="N", help="0 takes a free one (default: 8080)")
+    parser.add_argument("--port", type=port, default=8080, metavar="N", help="0 takes a free one (default: 8080)")
     parser.add_argument("--processes", type=_count, default=1, metavar="N", help="one for each core (default: 1)")
     parser.add_argument("--spool", metavar="FOLDER", help="local folder for the log's hot part and counters")
     parser.add_argument("--trust", action="append", metavar="KEY.pub", help="a key whose bundles are believed")
@@ -30,7 +30,8 @@ def add_serve(commands: argparse._SubParsersAction[P]) -> None:
     parser.add_argument("--json", action="store_true", help="say where it answers as one JSON document")
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """Return the port that a text names."""
     number = int(text) if text.isdecimal() else -1
     if not 0 <= number <= 65_535:
         raise argparse.ArgumentTypeError(f'"{text}" is no port; allowed are 0 to 65535')

@@ -37,6 +37,7 @@ RING_BROKERS = (("broker-07", "broker-13", "broker-18"), ("broker-03", "broker-1
 """Where the ring works before and after it moved."""
 HONEST, LONE, RING, SYNTHETIC = 0, 1, 2, 3
 _N_BROKERS = 20
+_TWO_YEARS = 731
 _AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 _CHANNELS = ("broker", "branch", "web", "mobile")
 _DEVICES = ("none", "desktop", "android", "ios")
@@ -131,6 +132,17 @@ def write_applications(
     pq.write_table(table, unfinished, compression="zstd")
     unfinished.replace(path)
     return int(table.num_rows)
+
+
+def next_applications(*, days: int, seed: int = 7, per_day: float = 100.0, drift: bool = True) -> Columns:
+    """Return the applications of the `days` after the first two years, which no table holds; see `simulate`.
+
+    They are drawn from a seed of their own, with ids that begin with B.
+    """
+    columns = simulate(seed=seed + 1, days=_TWO_YEARS + days, per_day=per_day, drift=drift)
+    new = columns["applied_at"] >= np.datetime64(FIRST_DAY, "us") + np.timedelta64(_TWO_YEARS, "D")
+    later = {name: values[new] for name, values in columns.items()}
+    return later | {"application_id": np.char.replace(later["application_id"], "A", "B")}
 
 
 def as_table(columns: Columns) -> pa.Table:

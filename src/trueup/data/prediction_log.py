@@ -141,9 +141,13 @@ def open_log(
         database.close()
 
 
-def completeness(statuses: Sequence[ServerStatus], log: PredictionLog) -> Completeness:
-    """Return whether everything servers answered is in the log; sealing must have caught up."""
-    started = min((status.started_at for status in statuses), default=0)
+def completeness(statuses: Sequence[ServerStatus], log: PredictionLog, *, since: int | None = None) -> Completeness:
+    """Return whether everything servers answered is in the log; sealing must have caught up.
+
+    Rows count that were decided since the first of these servers started, or since another moment: a rehearsal decides
+    before that.
+    """
+    started = min((status.started_at for status in statuses), default=0) if since is None else since
     return Completeness(
         served=sum(status.served for status in statuses),
         logged=sum(status.logged for status in statuses),

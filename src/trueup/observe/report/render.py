@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.align.charter import Charter, PayoffMatrix
 from trueup.lake.rehearsals import Notice, Rehearsal, Strategy
+from trueup.lake.served_results import Served
 from trueup.observe.report import figures
 from trueup.observe.report.answer import (
     answer_of,
@@ -20,6 +21,7 @@ from trueup.observe.report.answer import (
 )
 from trueup.observe.report.foreseen import contradiction_rows, foreseen_auc, foreseen_rows, foreseen_value, range_hits
 from trueup.observe.report.incidents import incident_rows
+from trueup.observe.report.served import served_page
 from trueup.observe.report.tables import (
     bullet_of,
     drift_rows,
@@ -84,7 +86,9 @@ class Worth:
     is_expression: bool
 
 
-def render_report(rehearsal: Rehearsal, *, charter: Charter, notes: Mapping[str, str] | None = None) -> str:
+def render_report(
+    rehearsal: Rehearsal, *, charter: Charter, notes: Mapping[str, str] | None = None, served: Served | None = None
+) -> str:
     """Return the sponsor's report as one HTML document.
 
     Parameters
@@ -95,6 +99,8 @@ def render_report(rehearsal: Rehearsal, *, charter: Charter, notes: Mapping[str,
         The agreement it was rehearsed under; says what a decision is worth and what the baseline is.
     notes : mapping of str to str, optional
         Further lines for "How it was computed", by their name.
+    served : Served, optional
+        What the prediction server did since; None where nothing was served.
 
     Returns
     -------
@@ -103,7 +109,8 @@ def render_report(rehearsal: Rehearsal, *, charter: Charter, notes: Mapping[str,
     """
     page = _environment(rehearsal.currency).get_template("report.html")
     css = (files("trueup.observe.report") / "report.css").read_text(encoding="utf-8")
-    return page.render(**_context(rehearsal, charter), css=css, notes=dict(notes or {}))
+    told = served_page(served) if served is not None else None
+    return page.render(**_context(rehearsal, charter), css=css, notes=dict(notes or {}), served=told)
 
 
 def _context(rehearsal: Rehearsal, charter: Charter) -> dict[str, Any]:
