@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serve.desks import ask_endpoint, endpoints, serving
+from tests.serve.desks import ask_endpoint, endpoints
 
 from trueup.serve.refusals import Refused
 
@@ -62,16 +59,3 @@ def test_paths_without_a_token_are_marked() -> None:
         "/v2/health/ready",
         "/v2/models/small-fraud/ready",
     ]
-
-
-def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(tmp_path: Path) -> None:
-    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-    with serving(endpoints()) as server:
-        command = [
-            str(Path(sys.executable).with_name("schemathesis")),
-            *("run", f"http://127.0.0.1:{server.port}/openapi.json", "--checks", checks, "--max-examples", "20"),
-            *("--seed", "1", "-H", "Authorization: Bearer a-token-of-the-tests"),
-            *("--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"),
-        ]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout

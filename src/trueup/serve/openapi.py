@@ -206,10 +206,10 @@ def _inference_schema() -> Json:
     wanted = _object({"name": {"enum": list(OUTPUTS)}}, required=["name"])
     return _object(
         {
-            "id": _text(),
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": tensor, "minItems": 1},
-            "outputs": {"type": "array", "items": wanted},
-            "parameters": _object({"prediction_id": _OWN_ID}, required=[]),
+            "outputs": {"type": ["array", "null"], "items": wanted},
+            "parameters": _object({"prediction_id": _OWN_ID}, required=[]) | {"type": ["object", "null"]},
         },
         required=["inputs"],
     )
