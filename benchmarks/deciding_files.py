@@ -1,4 +1,4 @@
-"""What does deciding a file cost, and does its memory grow with the rows?
+"""What does deciding a file cost, with the log and without, and does its memory grow with the rows?
 
 The lender's charter and a bundle of its own, trained here. The file is the lender's applications, repeated.
 """
@@ -22,11 +22,13 @@ def figures(folder: Path, sizes: tuple[int, ...] = SIZES) -> Iterator[Figure]:
     for rows in sizes:
         file = folder / f"{rows}.parquet"
         apart(write_rows, folder, file, rows)
-        for clock in ("now", "event"):
-            cost = apart(decide, folder, file, clock)
-            note = f"1 worker, clock {clock}, {cost.cpu_seconds:.1f} s of CPU"
-            yield Figure(f"decide-files.{rows}.{clock}", rows / cost.wall_seconds, "rows / s", note=note)
-            yield Figure(f"decide-files.{rows}.{clock}.memory", cost.memory_mb, "MB", note=note)
+        unlogged = apart(decide_unlogged, folder, file)
+        ways = {"unlogged": unlogged, **{clock: apart(decide, folder, file, clock) for clock in ("now", "event")}}
+        for way, cost in ways.items():
+            beside = "; what it logs is sealed beside it, by another process" if way == "now" else ""
+            note = f"1 worker, {way}, {cost.cpu_seconds:.1f} s of CPU{beside}"
+            yield Figure(f"decide-files.{rows}.{way}", rows / cost.wall_seconds, "rows / s", note=note)
+            yield Figure(f"decide-files.{rows}.{way}.memory", cost.memory_mb, "MB", note=note)
         file.unlink()
 
 
@@ -49,6 +51,34 @@ def write_rows(folder: Path, file: Path, rows: int) -> None:
             part = table.slice(0, min(len(table), rows - written))
             writer.write_table(part)
             written += len(part)
+
+
+def decide_unlogged(folder: Path, file: Path) -> Cost:
+    """Return the cost of deciding now as `trueup predict` does, but for the log."""
+    import pyarrow.compute  # noqa: F401
+
+    from trueup.align.streaming import MemoryTokens
+    from trueup.bundle.trust import trusted_keys
+    from trueup.kernel.ids import IdMint
+    from trueup.loop.packaging import last_bundle
+    from trueup.loop.predict import Order, predict
+    from trueup.loop.predict_reading import Source
+    from trueup.loop.predict_scoring import Setup
+    from trueup.loop.prepare import Workspace
+
+    workspace, now = Workspace(folder / "lender" / ".trueup"), 1_700_000_000_000_000
+    bundle, run, out = last_bundle(workspace), IdMint().new(now), folder / "answers.parquet"
+    if bundle is None:
+        raise SystemExit("nothing was packaged")
+    setup = Setup(bundle, trusted_keys(workspace.keys), None, (), run.hex())
+    scratch = workspace.scratch
+    cost, _ = cost_of(
+        lambda: predict(
+            Source([file]), out, setup=setup, order=Order(), tokens=MemoryTokens(), now=now, run=run, scratch=scratch
+        )
+    )
+    out.unlink()
+    return cost
 
 
 def decide(folder: Path, file: Path, clock: str) -> Cost:
