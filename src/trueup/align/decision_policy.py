@@ -288,6 +288,9 @@ def _gain_of(payoff: Mapping[str, Plan], action: str, success_share: float | Non
     """Return the expected gain as `align/payoff.expected_gain` computes it, operation by operation."""
     share = 1.0 if action != "prevents" or success_share is None else float(success_share)
     saved, alarm, missed, quiet = (_amount(payoff[name]) for name in _CELLS)
+    varying = {name for name in _CELLS if any(_reads(payoff[name]))}
+    if varying == {"false_negative"} and action != "prevents":
+        return _gain_of_what_is_missed(saved({}), alarm({}) - quiet({}), missed)
 
     def parts(row: Row) -> tuple[float, float]:
         tp, fp, fn, tn = saved(row), alarm(row), missed(row), quiet(row)
@@ -295,13 +298,24 @@ def _gain_of(payoff: Mapping[str, Plan], action: str, success_share: float | Non
             tp = share * tp + (1.0 - share) * (fn + fp - tn)
         return tp - fn, fp - tn
 
-    if not any(_reads(payoff)):
+    if not varying:
         if_positive, if_negative = parts({})
         return lambda score, row: score * if_positive + (1.0 - score) * if_negative
 
     def gain(score: float, row: Row) -> float:
         positive, negative = parts(row)
         return score * positive + (1.0 - score) * negative
+
+    return gain
+
+
+def _gain_of_what_is_missed(
+    saved: float, negative: float, missed: Callable[[Row], float]
+) -> Callable[[float, Row], float]:
+    """Return the gain of the usual charter: all that depends on the row is what a missed case costs."""
+
+    def gain(score: float, row: Row) -> float:
+        return score * (saved - missed(row)) + (1.0 - score) * negative
 
     return gain
 
@@ -313,7 +327,12 @@ def _amount(plan: Plan) -> Callable[[Row], float]:
     if not any(_reads(folded)):
         fixed = _finite(evaluate({}))
         return lambda row: fixed
-    return lambda row: _finite(evaluate(row))
+
+    def amount(row: Row) -> float:
+        value = evaluate(row)
+        return float(value) if value is not None and -math.inf < value < math.inf else 0.0
+
+    return amount
 
 
 def _finite(value: Any) -> float:

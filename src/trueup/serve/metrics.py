@@ -6,14 +6,19 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trueup.serve.metric_cells import Cells, read_cells
+
+if TYPE_CHECKING:
+    from trueup.serve.replies import Reply
 
 OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = b"text/plain; version=0.0.4; charset=utf-8"
 STAGES = ("decode", "predict", "policy", "log")
 _LATENCY_S = (*(float(f"{step}e{power}") for power in range(-6, 0) for step in (5, 10, 20)), 5.0)
 """5, 10, 20, 50 ... microseconds to 5 seconds."""
+_LATENCY_NS = tuple(round(bound * 1e9) for bound in _LATENCY_S)
 _SCORES = tuple(step / 20 for step in range(1, 21))
 
 
@@ -59,6 +64,11 @@ class Histogram:
         self._first = places[0]
         self._sum = cells.cell(f"{name}_sum{labels}")
 
+    @property
+    def places(self) -> tuple[int, int]:
+        """Return the cells of the first bucket and of the sum."""
+        return self._first, self._sum
+
     def observe(self, value: float) -> None:
         """Count a value; one equal to a bound lies below it."""
         values = self._values
@@ -91,6 +101,7 @@ class ServerMetrics:
         self._requests = Histogram(cells, "trueup_request_seconds", "", _LATENCY_S)
         stages = [Histogram(cells, "trueup_stage_seconds", _labels(stage=stage), _LATENCY_S) for stage in STAGES]
         self.decode, self.predict, self.policy, self.log = stages
+        self._stages = [stage.places for stage in stages]
         self._scores: dict[str, Histogram] = {}
         self._counted: dict[tuple[str, str | int], int] = {}
         self._served = cells.cell("trueup_predictions_served_total")
@@ -116,15 +127,21 @@ class ServerMetrics:
 
     # What answering tells.
 
-    def predicted(self, rows: int, *, decode_ns: int, predict_ns: int, policy_ns: int, log_ns: int) -> None:
-        """Count a request whose predictions are logged and told, and the nanoseconds of its stages."""
-        self.decode.observe(decode_ns * 1e-9)
-        self.predict.observe(predict_ns * 1e-9)
-        self.policy.observe(policy_ns * 1e-9)
-        self.log.observe(log_ns * 1e-9)
-        values = self._values
-        values[self._served] += rows
-        values[self._logged] += rows
+    def predicted(self, reply: Reply, *, log_ns: int) -> None:
+        """Count a request whose predictions are logged and told: its stages, its scores, who decided."""
+        values, bounds = self._values, _LATENCY_NS
+        for (first, total), took in zip(
+            self._stages, (reply.decode_ns, reply.predict_ns, reply.policy_ns, log_ns), strict=True
+        ):
+            values[first + bisect_left(bounds, took)] += 1.0
+            values[total] += took * 1e-9
+        self.logged(reply.rows)
+        self.served(reply.rows)
+        for row in reply.decided:
+            if row.scores is None:
+                self.fell_back(row.reason.partition(":")[2])
+            elif len(row.scores) == 1:
+                self.scored(row.role, row.scores[0])
 
     def served(self, rows: int) -> None:
         """Count predictions that were answered."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,15 +27,24 @@ NOW = b"trueup-now"
 _RETRY = ((b"retry-after", b"1"),)
 
 
-class _Awaited(msgspec.Struct, frozen=True, gc=False):
-    """A reply that is being recorded."""
+class _Awaited:
+    """A reply that is being recorded; called with what became of that."""
 
-    request: Request
-    reply: Reply
-    project: ServedProject
-    asked_ns: int
-    failed: list[Exception]
-    """Of frames before the last."""
+    __slots__ = ("_teller", "asked_ns", "failed", "project", "reply", "request")
+
+    def __init__(self, teller: Teller, request: Request, reply: Reply, project: ServedProject) -> None:
+        self._teller, self.request, self.reply, self.project = teller, request, reply, project
+        self.asked_ns = teller.ticks()
+        self.failed: Exception | None = None
+        """Of a frame before the last."""
+
+    def __call__(self, error: Exception | None) -> None:
+        """Tell the caller."""
+        self._teller.recorded(self, self.failed or error)
+
+    def of_one_before(self, error: Exception | None) -> None:
+        """Note what became of a frame that is not the last."""
+        self.failed = self.failed or error
 
 
 class Teller:
@@ -77,7 +85,7 @@ class Teller:
         self._recorders = [project.recorder for project in projects.values()]
         self._is_one = len(self._recorders) == 1
         self._endpoints = endpoints(self._is_ready)
-        self._clock, self._ticks, self._metrics, self._rehearsing = clock, ticks, metrics, rehearsing
+        self._clock, self.ticks, self._metrics, self._rehearsing = clock, ticks, metrics, rehearsing
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request) -> Response | None:
@@ -119,22 +127,16 @@ class Teller:
         if reply.frame is None:
             return Response(reply.status, reply.body, reply.content_type, reply.headers)
         project = self._projects[reply.project]
-        asked_ns = self._ticks()
-        failed: list[Exception] = []
+        awaited = _Awaited(self, request, reply, project)
         for frame in reply.more_frames:
-            project.recorder.record(frame, lambda error: failed.append(error) if error else None, rows=0)
-        project.recorder.record(
-            reply.frame,
-            partial(self._recorded, _Awaited(request, reply, project, asked_ns, failed)),
-            rows=reply.rows,
-        )
+            project.recorder.record(frame, awaited.of_one_before, rows=0)
+        project.recorder.record(reply.frame, awaited, rows=reply.rows)
         return None
 
-    def _recorded(self, awaited: _Awaited, error: Exception | None) -> None:
+    def recorded(self, awaited: _Awaited, error: Exception | None) -> None:
+        """Tell a reply whose record is written, or that it could not be."""
         request, reply, project = awaited.request, awaited.reply, awaited.project
         desk = project.desk
-        if awaited.failed:
-            error = awaited.failed[0]
         if desk is not None:
             desk.answerer.recorded(reply, error)
         if error is not None:
@@ -145,7 +147,7 @@ class Teller:
         request.reply(Response(reply.status, reply.body, reply.content_type, reply.headers))
         if desk is None or not reply.decided:
             return
-        self._count(project, reply, self._ticks() - awaited.asked_ns)
+        self._count(project, reply, self.ticks() - awaited.asked_ns)
         if reply.shadowed is not None:
             self._shadow(project, reply)
         for frame in desk.answerer.take_events():
@@ -154,18 +156,7 @@ class Teller:
     def _count(self, project: ServedProject, reply: Reply, log_ns: int) -> None:
         project.counts.served += reply.rows
         project.counts.logged += reply.rows
-        self._metrics.predicted(
-            reply.rows,
-            decode_ns=reply.decode_ns,
-            predict_ns=reply.predict_ns,
-            policy_ns=reply.policy_ns,
-            log_ns=log_ns,
-        )
-        for row in reply.decided:
-            if row.scores is None:
-                self._metrics.fell_back(row.reason.partition(":")[2])
-            elif len(row.scores) == 1:
-                self._metrics.scored(row.role, row.scores[0])
+        self._metrics.predicted(reply, log_ns=log_ns)
 
     async def _wait(self, request: Request, told: Coroutine[Any, Any, Reply]) -> None:
         try:
