@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.conftest import S3Server
 from tests.lake.log_making import (
     KINDS,
@@ -214,6 +215,41 @@ def test_a_segment_that_cannot_be_sealed_keeps_nothing_else_waiting(store: Folde
     assert (sealed.segments, set(sealed.waiting)) == (1, {lacking.name, newer.path.name, damaged.name})
     assert "no schema 000000000000" in sealed.waiting[lacking.name]
     assert set(list_segments(hot)) == {lacking, newer.path, damaged}
+
+
+@pytest.mark.parametrize("junk", ["1e999", "9" * 5000, "[" * 960 + "]" * 960, '"\\ud800"', '"\\x"'])
+def test_what_no_parser_reads_of_a_row_keeps_nothing_waiting(store: FolderStore, hot: Path, junk: str) -> None:
+    schema = write_schema(store, KINDS)
+    strange = replace(a_prediction(schema=schema), body=b'[{"amount":2,"junk":' + junk.encode() + b"}]")
+    a_segment(hot, [a_prediction(body=[{"amount": 1}], schema=schema), strange])
+    assert a_sealer(store, hot).seal_finished() == Sealed(segments=1, rows=2)
+    assert len(sealed_rows(store, "predictions")) == 2
+    assert len(sealed_rows(store, f"features/{schema}")) == 2
+
+
+def test_a_named_value_that_no_parser_reads_is_kept_as_it_came(store: FolderStore, hot: Path) -> None:
+    schema = write_schema(store, KINDS)
+    strange = replace(a_prediction(schema=schema), body=b'[{"amount":1e999,"broker":"x","junk":1e999}]')
+    a_segment(hot, [strange])
+    a_sealer(store, hot).seal_finished()
+    (row,) = sealed_rows(store, f"features/{schema}")
+    assert (row["amount"], row["broker"], row["_unread"]) == (None, "x", '{"amount":"1e999"}')
+
+
+def test_a_body_that_cannot_be_split_is_kept_whole(store: FolderStore, hot: Path) -> None:
+    schema = write_schema(store, KINDS)
+    a_segment(hot, [replace(a_prediction(a_row(0), a_row(1), schema=schema), body=b"[{")])
+    assert a_sealer(store, hot).seal_finished().rows == 2
+    first, second = sealed_rows(store, f"features/{schema}")
+    assert (first["_unread"], second["_unread"]) == ('{"_rows":"[{"}', None)
+
+
+def test_a_segment_that_the_disk_does_not_give_keeps_nothing_else_waiting(store: FolderStore, hot: Path) -> None:
+    lost = hot / f"{NOON:016d}~host~1~0000000000000000.segment"
+    lost.mkdir(parents=True)
+    a_segment(hot, [a_prediction()], now=NOON + 1)
+    sealed = a_sealer(store, hot).seal_finished()
+    assert (sealed.segments, sealed.waiting) == (1, {lost.name: "IsADirectoryError while sealing"})
 
 
 def test_a_segment_waits_for_its_schema(store: FolderStore, hot: Path, tmp_path: Path) -> None:

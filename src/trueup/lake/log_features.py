@@ -23,22 +23,28 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no"
 _ARROW_KIND = {"number": "number", "boolean": "flag", "date": "moment", "moment": "moment"}
 _PARSED = ("boolean", "date", "moment")
 _decode_rows = msgspec.json.Decoder(list[dict[str, Any]])
+_split_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_NOT_JSON = (msgspec.DecodeError, RecursionError, ValueError)
+_WHOLE = "_rows"
 _encode = msgspec.json.Encoder().encode
 
 
 def features_as_arrow(records: Iterable[PredictionRecord], columns: Sequence[FeatureColumn]) -> pa.Table:
     """Return the rows of records of one schema: our key columns, then the features.
 
-    A value that its kind cannot hold is null in its column, and stands in ``_unread``, a JSON object. Fields that the
-    schema does not name are left out. Sealed personal values of a row are in ``_personal``.
+    A value that its kind cannot hold is null in its column, and stands in ``_unread``, a JSON object; one that no
+    parser reads, such as 1e999, stands there as its text. Fields that the schema does not name are left out. Sealed
+    personal values of a row are in ``_personal``.
     """
     import pyarrow as pa
 
     keys: list[tuple[Any, ...]] = []
     rows: list[dict[str, Any]] = []
+    unread: list[dict[str, Any]] = []
+    names = frozenset(column.name for column in columns) | {SEALED}
     for record in records:
         if record.body:
-            served = _decode_rows.decode(record.body)
+            served, misfits = _served_rows(record, names)
             name = row_names(record)
             cases = {decided.row: decided.association_id for decided in record.rows}
             numbers = (
@@ -46,14 +52,49 @@ def features_as_arrow(records: Iterable[PredictionRecord], columns: Sequence[Fea
             )  # a batch run counts all its rows
             keys += [(name(number), cases.get(number), record.decided_at) for number in numbers]
             rows += served
-    unread: list[dict[str, Any]] = [{} for _ in rows]
+            unread += misfits
     arrays = [_column(column, rows, unread) for column in columns]
     sealed = [_sealed(row) for row in rows]
-    left = [_encode(misfits).decode() if misfits else None for misfits in unread]
+    left = [_encode(fields).decode() if fields else None for fields in unread]
     heads: list[Sequence[Any]] = [*(zip(*keys, strict=True) if keys else ([], [], [])), sealed, left]
     kinds = ("text", "text", "moment", "bytes", "text")
     ours = [pa.array(values, arrow_type(kind)) for values, kind in zip(heads, kinds, strict=True)]
     return pa.table([*ours, *arrays], names=[*KEY_COLUMNS, *(column.name for column in columns)])
+
+
+def _served_rows(record: PredictionRecord, names: frozenset[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of a record, and beside each what no parser reads of it.
+
+    A server reads only the fields it needs, so what it took may hold others that are JSON by their form alone.
+    """
+    try:
+        rows = _decode_rows.decode(record.body)
+        return rows, [{} for _ in rows]
+    except _NOT_JSON:
+        pass
+    try:
+        split = _split_rows.decode(record.body)
+    except _NOT_JSON:
+        count = len({decided.row for decided in record.rows})
+        whole = [{_WHOLE: _as_came(record.body)}] if count else []
+        return [{} for _ in range(count)], [*whole, *({} for _ in range(count - 1))]
+    pairs = [_read_fields({name: raw for name, raw in row.items() if name in names}) for row in split]
+    return [read for read, _ in pairs], [unread for _, unread in pairs]
+
+
+def _read_fields(fields: dict[str, msgspec.Raw]) -> tuple[dict[str, Any], dict[str, Any]]:
+    read: dict[str, Any] = {}
+    unread: dict[str, Any] = {}
+    for name, raw in fields.items():
+        try:
+            read[name] = msgspec.json.decode(raw)
+        except _NOT_JSON:
+            unread[name] = _as_came(bytes(raw))
+    return read, unread
+
+
+def _as_came(content: bytes) -> str:
+    return content.decode(errors="backslashreplace")
 
 
 def _sealed(row: dict[str, Any]) -> bytes | None:
@@ -70,7 +111,7 @@ def _column(column: FeatureColumn, rows: Sequence[dict[str, Any]], unread: Seque
     kind = arrow_type(_ARROW_KIND.get(column.kind, "text"))
     values = [row.get(column.name) for row in rows]
     if column.kind not in _PARSED:
-        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError):
             return pa.array(values, kind)  # nearly always: all are of the kind's own type
     read: Callable[[Any], Any] = _READERS.get(column.kind, _as_text)
     for place, value in enumerate(values):

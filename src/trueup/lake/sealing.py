@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trueup.lake.errors import LakeError
 from trueup.lake.feature_schemas import FeatureColumn, read_schema
 from trueup.lake.log_features import features_as_arrow
 from trueup.lake.log_files import write_log_file
 from trueup.lake.log_manifest import AlreadySealed, Draft, LogManifest
-from trueup.lake.log_records import BadRecord, PredictionRecord, Record, decode_record
+from trueup.lake.log_records import PredictionRecord, Record, decode_record
 from trueup.lake.log_tables import COLUMNS, as_arrow, rows_by_table
-from trueup.lake.segments import BadSegment, finished, list_segments, read_segment
+from trueup.lake.segments import finished, list_segments, read_segment
 from trueup.lake.store import Store
 
 if TYPE_CHECKING:
@@ -135,15 +133,15 @@ class Sealer:
                 return batch, list(paths[place:])
             if not held.enter_context(finished(path)):
                 continue
-            size += path.stat().st_size
             try:
+                size += path.stat().st_size
                 segment = read_segment(path)
                 tables = self._tables_of(segment.frames)
-            except (BadSegment, BadRecord, msgspec.DecodeError) as error:
-                waiting[path.name] = str(error)
-                continue
             except LakeError as error:
                 waiting[path.name] = error.message
+                continue
+            except Exception as error:  # noqa: BLE001  # told as waiting: no segment keeps the others waiting
+                waiting[path.name] = f"{type(error).__name__} while sealing"
                 continue
             batch.names.append(path.name)
             batch.paths.append(path)

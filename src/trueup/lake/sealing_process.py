@@ -30,17 +30,18 @@ Tell = Callable[[dict[str, object]], None]
 def keep_sealing(sealer: Sealer, *, passes: Iterator[object], tell: Tell) -> None:
     """Seal once for each of `passes`; tell what was sealed, what waits, and when the lake is gone or back.
 
-    A lake that does not answer ends nothing: the segments stay, and the next pass tries again.
+    A lake that does not answer, or a disk that fails, ends nothing: the segments stay, and the next pass tries again.
     """
     problem = ""
     waiting: dict[str, str] = {}
     for _ in passes:
         try:
             sealed = sealer.seal_finished()
-        except LakeError as error:
-            if error.message != problem:
-                tell({"problem": error.message, "code": error.code})
-            problem = error.message
+        except Exception as error:  # noqa: BLE001  # the process's boundary: told, and tried again
+            found = _told_of(error)
+            if found["problem"] != problem:
+                tell(found)
+            problem = str(found["problem"])
             continue
         if problem:
             tell({"problem": None})
@@ -48,6 +49,16 @@ def keep_sealing(sealer: Sealer, *, passes: Iterator[object], tell: Tell) -> Non
         if sealed.segments or sealed.waiting != waiting:
             tell(asdict(sealed))
         waiting = sealed.waiting
+
+
+def _told_of(error: Exception) -> dict[str, object]:
+    if isinstance(error, LakeError):
+        return {"problem": error.message, "code": error.code}
+    detail = error.strerror if isinstance(error, OSError) else None
+    return {
+        "problem": f"{type(error).__name__} while sealing" + (f": {detail}" if detail else ""),
+        "code": LakeError.code,
+    }
 
 
 def _passes(seconds: float, ended: threading.Event) -> Iterator[None]:
