@@ -516,3 +516,18 @@ def test_a_shared_socket_is_still_served_by_the_others_when_one_front_stops() ->
                 assert (await caller.asks(get())).body == b"other"
 
     uvloop.run(play())
+
+
+def test_bodies_that_are_never_finished_take_no_more_memory_than_they_may() -> None:
+    async def scene(place: Place) -> None:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        first, second = await place.caller(), await place.caller()
+        first.send(head + b"x" * 900)
+        assert (await second.asks(get())).status == 200
+        refused = await (await place.caller()).asks(head + b"x" * 900)
+        assert (refused.status, b"bodies-too-many" in refused.body) == (503, True)
+        whole = await first.asks(b"x" * 100)
+        assert whole.status == 200
+        assert (await second.asks(head + b"x" * 900 + b"x" * 100)).status == 200
+
+    on_a_front(scene, limits=FrontLimits(held_bytes=1_000))

@@ -25,6 +25,11 @@ def worker(number):
     (folder / f"worker-{number}-{os.getpid()}").touch()
     if sys.argv[2] == "hopeless":
         return FAILED
+    if sys.argv[2] == "raises" and len(list(folder.glob("worker-*"))) < 4:
+        raise OSError("the disk is away")
+    if sys.argv[2] == "late" and len(list(folder.glob("worker-*"))) > 2:
+        if len(list(folder.glob("worker-*"))) == 3:
+            return FAILED
     if sys.argv[2] == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while not stop:
@@ -69,13 +74,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def run(kind: str = "usual", *, grace: float = 30) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), kind, str(grace)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
     yield run
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def test_a_worker_that_is_killed_is_started_again(start: Start, tmp_path: Path) -> None:
@@ -113,6 +121,35 @@ def test_workers_that_cannot_start_are_not_started_for_ever(start: Start, tmp_pa
     process.communicate(timeout=60)
     assert process.returncode == 3
     assert len(workers(tmp_path)) == 2
+
+
+def test_a_worker_that_ends_by_an_error_says_so_and_is_started_again(start: Start, tmp_path: Path) -> None:
+    process = start("raises")
+    until(lambda: len(workers(tmp_path)) >= 5)
+    process.send_signal(signal.SIGTERM)
+    said, told = process.communicate(timeout=60)
+    assert "ended with code 1; it is started again" in said
+    assert "the disk is away" in told
+
+
+def test_a_worker_that_ran_once_is_started_again_whatever_it_ends_with(start: Start, tmp_path: Path) -> None:
+    process = start("late")
+    until(lambda: len(workers(tmp_path)) == 2)
+    os.kill(workers(tmp_path)[0], signal.SIGKILL)
+    until(lambda: len(workers(tmp_path)) >= 4)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_workers_go_on_when_nobody_reads_what_is_said(start: Start, tmp_path: Path) -> None:
+    process = start()
+    until(lambda: len(workers(tmp_path)) == 2)
+    assert process.stdout is not None
+    process.stdout.close()
+    os.kill(workers(tmp_path)[0], signal.SIGKILL)
+    until(lambda: len(workers(tmp_path)) == 3)
+    assert process.poll() is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")

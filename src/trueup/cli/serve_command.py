@@ -47,7 +47,14 @@ class Target:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup serve`."""
     from trueup.serve.settings import ServerSettings
+    from trueup.serve.tls import tls_context
 
+    if bool(arguments.certificate) != bool(arguments.certificate_key):
+        raise WrongUsage(
+            "TLS needs both --certificate and --certificate-key (PEM; the same file twice if it holds both)"
+        )
+    if arguments.certificate:
+        tls_context(Path(arguments.certificate), Path(arguments.certificate_key))
     target = _target_of(arguments, console)
     sockets = _bind(arguments.host, arguments.port)
     settings = ServerSettings(
@@ -92,6 +99,8 @@ def _supervise(
         except TrueupError as error:
             if number == 0:
                 console.error(error.code, error.message, error.facts)
+            else:
+                console.note(f"worker {number}: {error.message}")
             return FAILED
         return 0
 

@@ -112,6 +112,13 @@ class TooManyConnections(RequestRefused):
     status = 503
 
 
+class BodiesTooMany(RequestRefused):
+    """The bodies that callers are sending at the moment need more memory than the server may use for them."""
+
+    code = "serve.bodies-too-many"
+    status = 503
+
+
 class AnswerTooLate(RequestRefused):
     """The answer was not ready in time."""
 

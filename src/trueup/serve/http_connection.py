@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import cast
 
-from trueup.serve.errors import AnswerTooLate, RequestRefused, RequestTooSlow, TooManyConnections
+from trueup.serve.errors import AnswerTooLate, BodiesTooMany, RequestRefused, RequestTooSlow, TooManyConnections
 from trueup.serve.http_exchange import Exchange
 from trueup.serve.http_messages import ANSWERED, GIVEN_UP, HANDED, QUEUED, Request, Response
 from trueup.serve.http_reading import BETWEEN, IN_HEAD, RequestReader
@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         "_closing",
         "_exchange",
         "_feeding",
+        "_held",
         "_lingers",
         "_message_due",
         "_out",
@@ -51,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._pending: deque[Request] | None = None
         self._out: list[bytes] = []
         self._rest: memoryview | None = None
-        self._stops = 0
+        self._stops = self._held = 0
         self._paused = self._feeding = self._closing = self._at_end = self._lingers = False
         self._message_due = 0.0
         self.deadline = exchange.clock() + exchange.limits.idle_s
@@ -82,6 +83,8 @@ class Connection(asyncio.Protocol):
         """Forget the caller; what is still answered goes nowhere."""
         self._transport = self._rest = None
         self._exchange.connections.discard(self)
+        self._exchange.held_bytes -= self._held
+        self._held = 0
         self._give_up_pending()
         if self._reader is not None:
             self._reader.close()
@@ -184,6 +187,17 @@ class Connection(asyncio.Protocol):
             self._pending.append(note)
         else:
             self._put(note)
+
+    def holds(self, size: int) -> None:
+        """Count what is kept of a body that is not whole."""
+        exchange = self._exchange
+        exchange.held_bytes += size - self._held
+        self._held = size
+        if size and exchange.held_bytes > exchange.limits.held_bytes:
+            raise BodiesTooMany(
+                "more bodies are being sent than the server may keep; send smaller requests, or try again later",
+                retry_after_s=exchange.limits.retry_after_s,
+            )
 
     # What requests call.
 

@@ -65,6 +65,8 @@ class Exchange:
     ----------
     connections : set
         All that are open.
+    held_bytes : int
+        Of bodies that are not whole yet.
     draining : bool
         The front stops: every answer is the last of its connection.
     """
@@ -86,6 +88,7 @@ class Exchange:
         self.admission = Admission(limits)
         self.connections: set[Kept] = set()
         self.draining = False
+        self.held_bytes = 0
         self._handler = handler
         self._turn_began = turn_began or self._note_turn
         self._turn_at: float | None = None

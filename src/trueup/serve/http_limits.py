@@ -20,6 +20,8 @@ class FrontLimits:
     header_bytes: int = 32_768
     """Names and values of all headers of a request."""
     body_bytes: int = 16 * 1024 * 1024
+    held_bytes: int = 256 * 1024 * 1024
+    """Of bodies that are not whole yet, of all connections; one that needs more gets a 503 and is closed."""
     head_s: float = 10.0
     """From the first byte of a request, or the opening of its connection, to the end of its headers."""
     body_s: float = 30.0

@@ -31,6 +31,9 @@ class Receiver(Answering, Protocol):
     def invite_body(self) -> None:
         """Tell a caller that waits for it to send the body."""
 
+    def holds(self, size: int) -> None:
+        """Know how many bytes of a body that is not whole are kept; raise a refusal where that is too much."""
+
 
 class RequestReader:
     """Reads the requests of one connection, however its bytes are cut.
@@ -51,6 +54,7 @@ class RequestReader:
         "_fed",
         "_framing",
         "_headers",
+        "_held",
         "_limits",
         "_method",
         "_most_head",
@@ -76,7 +80,7 @@ class RequestReader:
         self._upgrading = False
         self._framing: bytes | None = None
         self._method = b""
-        self._fed = 0
+        self._fed = self._held = 0
         self._start()
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -100,6 +104,9 @@ class RequestReader:
                 raise _raised_by(error) from None
         if upgraded_at >= 0:
             self._read_on_past_upgrade(memoryview(data)[upgraded_at:])
+        if self.phase == IN_BODY or self._held:
+            self._held = self._body_bytes if self.phase == IN_BODY else 0
+            self._owner.holds(self._held)
         if self.phase:
             self._raw_head += len(data)
             if self._raw_head > 4 * (self._limits.header_bytes + self._limits.target_bytes):

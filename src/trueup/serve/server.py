@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import uvloop
@@ -73,12 +73,22 @@ class _Place:
         self.project, self.keeper, self.recorder, self.capacity = project, keeper, recorder, capacity
         self.schemas_written: set[str] = set()
         self.told: str | None = None
+        self.fault: str | None = None
         self.version_told = 0
 
     @property
     def problem(self) -> str | None:
         """Return what keeps it from doing all that is desired."""
-        return self.keeper.problem or self.recorder.problem or self.project.tokens.problem or self.capacity.problem
+        parts = (self.keeper, self.recorder, self.project.tokens, self.capacity)
+        return next((part.problem for part in parts if part.problem), self.fault)
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Note what goes wrong beside answers, and go on: the next look may find it mended."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # the boundary of what runs beside answers
+            self.fault = error.message if isinstance(error, TrueupError) else f"a fault: {type(error).__name__}"
 
     async def renew(self, *, first: bool = False) -> None:
         """See that this host holds its part of the capacity."""
@@ -127,6 +137,8 @@ class _Server:
         tls = self._tls()
         await front.start(sockets, tls)
         looking = [asyncio.create_task(self._keep_up(metrics)), asyncio.create_task(self._report())]
+        for task in looking:
+            task.add_done_callback(lambda _: stopping.set())  # without them nothing desired would arrive any more
         # what was opened stays for good: the garbage collector need not look at it again with every request
         gc.collect()
         gc.freeze()
@@ -215,21 +227,28 @@ class _Server:
         while True:
             await asyncio.sleep(pause)
             for place in self._places.values():
-                await place.keeper.look()
-                metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))
-                is_news = place.keeper.version != place.version_told
-                if place.problem != place.told:
-                    place.told, is_news = place.problem, True
-                    self._say(f"{place.project.name}: {place.told or 'all is well again'}")
-                if is_news:  # an operator waits to see it
-                    place.version_told = place.keeper.version
-                    await self._tell_status(place)
+                with place.going_on():
+                    await self._look(place, metrics)
+
+    async def _look(self, place: _Place, metrics: ServerMetrics) -> None:
+        await place.keeper.look()
+        metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))
+        place.fault = None
+        is_news = place.keeper.version != place.version_told
+        if place.problem != place.told:
+            place.told, is_news = place.problem, True
+            with contextlib.suppress(OSError, ValueError):  # nobody reads what is said any more
+                self._say(f"{place.project.name}: {place.told or 'all is well again'}")
+        if is_news:  # an operator waits to see it
+            place.version_told = place.keeper.version
+            await self._tell_status(place)
 
     async def _report(self) -> None:
         while True:
             for place in self._places.values():
-                await place.renew()
-                await self._tell_status(place)
+                with place.going_on():
+                    await place.renew()
+                    await self._tell_status(place)
             await asyncio.sleep(self._settings.report_seconds)
 
     async def _tell_status(self, place: _Place) -> None:

@@ -12,7 +12,9 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,7 +24,8 @@ _QUICK_SECONDS = 5.0
 """A process that ends sooner than this after its start was no good: it is started again later and later."""
 _LONGEST_WAIT_SECONDS = 10.0
 FAILED = 3
-"""With this exit code a worker says that starting it again cannot help before something is changed."""
+"""With this exit code a worker says at its first start that another cannot help before something is changed."""
+CRASHED = 1
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class _Place:
     quick_ends: int = 0
     due: float = 0.0
     """When to start it, by the monotonic clock."""
+    starts: int = 0
     gave_up: bool = False
 
 
@@ -107,6 +111,7 @@ class Supervisor:
             for place in places:
                 if not place.pid and not place.gave_up and place.due <= now:
                     place.pid, place.started = place.start(), now
+                    place.starts += 1
             workers = places[: self.workers]
             if all(place.gave_up for place in workers):
                 return
@@ -125,7 +130,7 @@ class Supervisor:
         place.pid = 0
         if self._stopping:
             return
-        if code == FAILED:
+        if code == FAILED and place.starts == 1:
             place.gave_up = True
             return
         now = time.monotonic()
@@ -133,7 +138,8 @@ class Supervisor:
         wait = min(_LONGEST_WAIT_SECONDS, 0.1 * 2**place.quick_ends) if place.quick_ends else 0.0
         place.due = now + wait
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        self.say(f"{place.name} {how}; it is started again")
+        with suppress(OSError, ValueError):  # nobody reads what is said any more: the workers go on all the same
+            self.say(f"{place.name} {how}; it is started again")
 
     def _end(self, places: list[_Place], wake: int) -> int:
         """Ask everything to end, companions last: they finish what the workers leave."""
@@ -164,7 +170,7 @@ def _fork(body: Callable[[], int]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    code = FAILED
+    code = CRASHED
     try:
         _end_with(parent)
         signal.set_wakeup_fd(-1)
@@ -174,6 +180,9 @@ def _fork(body: Callable[[], int]) -> int:
         code = body()
         sys.stdout.flush()
         sys.stderr.flush()
+    except Exception:  # noqa: BLE001  # the process boundary: what happened is said, and it is started again
+        with suppress(OSError, ValueError):
+            traceback.print_exc()
     finally:
         os._exit(code)
 
