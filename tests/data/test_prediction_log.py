@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.conftest import S3Server
 from tests.lake.log_making import (
     NOON,
@@ -78,6 +79,21 @@ def test_the_first_recorded_decision_of_an_id_stands(lake: Lake) -> None:
     with lake.read() as log:
         assert rows(log, "SELECT prediction_id, acted FROM predictions") == [(name_of(first), True)]
         assert log.count("cases") == 1
+
+
+def test_an_id_that_two_callers_or_two_cases_share_hides_no_decision(lake: Lake) -> None:
+    schema = write_schema(lake.store, {"amount": "number"})
+    first = a_prediction(a_row(acted=True), body=[{"amount": 1}], schema=schema)
+    again: dict[str, Any] = {"request": first.prediction_id, "schema": schema}
+    other_case = a_prediction(a_row(case="c2", acted=True), body=[{"amount": 2}], **again)
+    other_caller = structs.replace(
+        a_prediction(a_row(case="c3", acted=True), body=[{"amount": 3}], **again), caller="another"
+    )
+    unnamed = a_prediction(a_row(case=None, acted=True), body=[{"amount": 4}], **again)
+    lake.log(first, other_case, other_caller, unnamed, structs.replace(unnamed, caller="another"))
+    with lake.read() as log:
+        for relation in ("predictions", "features", "cases"):
+            assert log.count(relation) == 5
 
 
 def test_shadows_are_predictions_but_no_cases(lake: Lake) -> None:

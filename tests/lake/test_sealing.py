@@ -149,7 +149,7 @@ def test_features_become_columns_of_the_kinds_in_their_schema(store: FolderStore
     assert second.pop("born").isoformat() == "1970-01-02T12:00:00+00:00"
     assert first.pop("_decided_at") == second.pop("_decided_at")
     request = name_of(record)
-    ours = {"_personal": None, "_unread": None}
+    ours = {"_caller": "shop", "_personal": None, "_unread": None}
     assert first == {
         "_prediction_id": request, "_association_id": "a", **ours,
         "amount": 5.0, "broker": "3", "new": True, "note": "hi", "x": "1.5",

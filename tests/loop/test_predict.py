@@ -88,6 +88,22 @@ def test_the_same_run_again_takes_no_token_twice(fraud: Packaged, rows: Path, tm
     assert len(set(acted)) == tokens.used(fraud.project.charter.calendar().start_of(NOW))[0] <= 3
 
 
+@pytest.mark.parametrize("allocation", ["streaming", "period"])
+def test_another_file_under_the_id_of_a_run_takes_tokens_of_its_own(
+    fraud: Packaged, rows: Path, tmp_path: Path, allocation: str
+) -> None:
+    tokens, run = CapacityFile(tmp_path / "capacity"), IdMint().new(NOW)
+    table = pq.read_table(fraud.history.table_path).slice(100, 100)
+    other = tmp_path / "others.parquet"
+    pq.write_table(table.select(pq.read_schema(rows).names), other)
+    told = [
+        fraud.predict(source, tmp_path / f"{place}.jsonl", tokens=tokens, run=run, allocation=allocation)
+        for place, source in enumerate((rows, other))
+    ]
+    used, _ = tokens.used(fraud.project.charter.calendar().start_of(NOW))
+    assert sum(one.acted for one in told) == used
+
+
 def test_a_rehearsal_takes_nothing_from_production(fraud: Packaged, rows: Path, tmp_path: Path) -> None:
     tokens = CapacityFile(tmp_path / "capacity")
     assert fraud.predict(rows, tmp_path / "answers.parquet", tokens=tokens, clock="event").acted > 0

@@ -43,6 +43,7 @@ class EndingTokens:
     def __init__(self, tokens: TokenCounter, after: int) -> None:
         self._tokens, self._left = tokens, after
         self.used, self.used_before, self.allowed = tokens.used, tokens.used_before, tokens.allowed
+        self.taken = tokens.taken
 
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
         if self._left == 0:

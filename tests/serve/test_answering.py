@@ -28,6 +28,7 @@ from tests.serve.loadouts import (
     told,
 )
 
+from trueup.align.charter import PayoffMatrix
 from trueup.align.streaming import MemoryTokens
 from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import Output
@@ -135,6 +136,37 @@ def test_a_retry_at_another_process_takes_no_second_token() -> None:
     for asked in (one, other):
         assert told(ask(asked, RISKY, prediction_id=ID))[0]["decision"] is True
     assert [told(ask(one, RISKY))[0]["decision"] for _ in range(3)] == [True, True, False]
+
+
+def test_an_id_that_comes_again_for_other_cases_or_from_other_callers_takes_a_token_each_time() -> None:
+    tokens = MemoryTokens()
+    processes = [answerer(loadout(tokens=tokens)) for _ in range(5)]
+    asked = [{**RISKY, "case": f"case-{number}"} for number in range(5)]
+    decided = [told(ask(one, row, prediction_id=ID))[0]["decision"] for one, row in zip(processes, asked, strict=True)]
+    assert decided == [True, True, True, False, False]
+    one = answerer()
+    by_caller = [one.answer(request(RISKY, prediction_id=ID), caller=f"c{n}", now=NOON, started_ns=0) for n in range(4)]
+    assert [told(reply)[0]["decision"] for reply in by_caller] == [True, True, True, False]
+
+
+def test_rows_without_a_case_are_told_apart_by_what_was_sent() -> None:
+    tokens = MemoryTokens()
+    processes = [answerer(loadout(tokens=tokens)) for _ in range(4)]
+    unnamed = [request({**RISKY, "age": 30 + number}, prediction_id=ID, association_ids=[None]) for number in range(4)]
+    replies = [
+        one.answer(body, caller="tests", now=NOON, started_ns=0) for one, body in zip(processes, unnamed, strict=True)
+    ]
+    assert [told(reply)[0]["decision"] for reply in replies] == [True, True, True, False]
+
+
+def test_a_retry_at_a_process_that_would_not_act_any_more_hears_that_it_was_acted_on() -> None:
+    tokens = MemoryTokens()
+    reply = ask(answerer(loadout(tokens=tokens)), RISKY, prediction_id=ID)
+    lately = document_of(payoff=PayoffMatrix("-900", "-900", "0", "0"))
+    later = ask(answerer(loadout(document=lately, tokens=tokens)), RISKY, prediction_id=ID)
+    assert [told(one)[0]["decision"] for one in (reply, later)] == [True, True]
+    assert told(later)[0]["reason"] == "worth_it"
+    assert told(ask(answerer(loadout(document=lately, tokens=tokens)), RISKY))[0]["decision"] is False
 
 
 def test_an_id_of_another_request_is_refused_and_one_of_another_caller_is_not() -> None:

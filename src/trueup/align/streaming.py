@@ -153,6 +153,10 @@ class TokenCounter(Protocol):
         """
         ...
 
+    def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
+        """Return whether the token that a prediction has is for exploration; None where it has none."""
+        ...
+
 
 class MemoryTokens:
     """Counts in memory, for one process that lives as long as its counts matter.
@@ -197,6 +201,10 @@ class MemoryTokens:
         taken[prediction_id] = exploring
         self._explored[period_start] = explored + exploring
         return True
+
+    def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
+        """See `TokenCounter`."""
+        return self._periods.get(period_start, {}).get(prediction_id)
 
     def _period(self, start: int) -> dict[bytes, bool] | None:
         found = self._periods.get(start)
@@ -393,6 +401,22 @@ class StreamDecider:
         if control:
             asked = Decision(baseline, baseline, OLD_RULE, OLD_RULE, self._terms.control_group, slot.cutoff)
         return self._with_token(asked, slot, prediction_id)
+
+    def standing(self, decision: Decision, prediction_id: bytes) -> Decision:
+        """Return what stands of the decision that was just made of what may be a retry.
+
+        A prediction that has a token of the period was acted on, whatever the cut-off and the model say by now.
+        """
+        if decision.acted or self._terms.cases is None:
+            return decision
+        exploring = self._tokens.taken(self._slot.period_start, prediction_id)
+        if exploring is None:
+            return decision
+        if exploring:
+            return decision._replace(acted=True, role=RANDOM, reason=RANDOM, propensity=self._chance * self._rate)
+        return decision._replace(
+            acted=True, reason=decision.reason if decision.role in (FALLBACK, OLD_RULE) else WORTH_IT
+        )
 
     def _with_token(self, asked: Decision, slot: _Slot, prediction_id: bytes) -> Decision:
         """Return the decision that was asked for; where it acts and no token is left, that it does not."""

@@ -34,18 +34,18 @@ _SQL_TYPES = {
     "bytes": "BLOB",
 }
 _FEATURE_TYPES = {"number": "DOUBLE", "boolean": "BOOLEAN", "date": "TIMESTAMP", "moment": "TIMESTAMP"}
-_KEY_KINDS = dict(zip(KEY_COLUMNS, ("text", "text", "moment", "bytes", "text"), strict=True))
+_KEY_KINDS = dict(zip(KEY_COLUMNS, ("text", "text", "text", "moment", "bytes", "text"), strict=True))
 
 
 @dataclass(frozen=True)
 class PredictionLog:
     """The log of one project in a database, with the relations below.
 
-    ``predictions``: rows decided by `as_of`; the first recorded decision of an id stands, a retry counts once. Shadows
-    are among them. ``outcomes``, ``interventions``, ``verdicts``, ``events``: facts known and recorded by `as_of`, each
-    once. ``features``: the features as served, one row for each prediction, united by name over all schemas.
-    ``cases``: one row for each case, with its latest decision, outcome and intervention. Moments are UTC, without
-    a zone.
+    ``predictions``: rows decided by `as_of`; the first recorded decision of a caller's id for a case stands, a retry
+    counts once. Shadows are among them. ``outcomes``, ``interventions``, ``verdicts``, ``events``: facts known and
+    recorded by `as_of`, each once. ``features``: the features as served, one row for each prediction, united by name
+    over all schemas. ``cases``: one row for each case, with its latest decision, outcome and intervention. Moments are
+    UTC, without a zone.
     """
 
     database: duckdb.DuckDBPyConnection
@@ -173,7 +173,8 @@ def _narrow_view(table: str, paths: Sequence[Path], *, as_of: int | None) -> str
     rows = _rows(paths, columns)
     if table == "predictions":
         known = "true" if as_of is None else f"decided_at <= {_moment(as_of)}"
-        once = "prediction_id, CASE WHEN role = 'shadow' THEN model_version END ORDER BY decided_at, model_version"
+        same = "caller, prediction_id, association_id, CASE WHEN role = 'shadow' THEN model_version END"
+        once = f"{same} ORDER BY decided_at, model_version"
         recorded = f"CREATE VIEW recorded_predictions AS SELECT * FROM ({rows}) WHERE {known};"  # noqa: S608
         return f"{recorded} CREATE VIEW predictions AS SELECT * FROM recorded_predictions QUALIFY {_first(once)}"  # noqa: S608
     known = "true"
@@ -199,7 +200,10 @@ def _features_view(
         ours = [f"CAST({quoted(name)} AS {_SQL_TYPES[kind]}) AS {quoted(name)}" for name, kind in _KEY_KINDS.items()]
         parts.append(f"SELECT {', '.join([*ours, *casts])} FROM {_read(paths)}")  # noqa: S608
     known = "true" if as_of is None else f"_decided_at <= {_moment(as_of)}"
-    rows, once = " UNION ALL BY NAME ".join(parts), _first("_prediction_id ORDER BY _decided_at")
+    rows, once = (
+        " UNION ALL BY NAME ".join(parts),
+        _first("_caller, _prediction_id, _association_id ORDER BY _decided_at"),
+    )
     return f"CREATE VIEW features AS SELECT * FROM ({rows}) WHERE {known} QUALIFY {once}"  # noqa: S608
 
 
@@ -243,6 +247,8 @@ def _latest_fact(table: str, columns: str) -> str:
     """  # noqa: S608  # our own text; a window over the alias itself would be taken for the outer query's column
 
 
+_ONE_CASE = "coalesce(association_id, prediction_id), CASE WHEN association_id IS NULL THEN caller END"
+"""A case without a name is its prediction, whose id is the caller's own."""
 _CASES = f"""
     CREATE VIEW cases AS
     SELECT
@@ -250,7 +256,7 @@ _CASES = f"""
         i.acted AS intervened, i.known_at AS intervention_known_at
     FROM (
         SELECT coalesce(association_id, prediction_id) AS case_id, * FROM predictions WHERE role != 'shadow'
-        QUALIFY {_first("coalesce(association_id, prediction_id) ORDER BY decided_at DESC, prediction_id DESC")}
+        QUALIFY {_first(f"{_ONE_CASE} ORDER BY decided_at DESC, prediction_id DESC")}
     ) d
     LEFT JOIN ({_latest_fact("outcomes", "f.outcome_flag, f.outcome_number, f.outcome_class")}) o USING (case_id)
     LEFT JOIN ({_latest_fact("interventions", "f.acted")}) i USING (case_id)

@@ -167,7 +167,7 @@ class CapacityFile:
 
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
         """Take a token for a prediction, or say no; see `TokenCounter`."""
-        name = hashlib.blake2b(prediction_id, digest_size=16).digest()
+        name = _name_of(prediction_id)
         known = self._open.get(period_start)
         if known is not None:
             if name in known.tokens:
@@ -183,6 +183,15 @@ class CapacityFile:
                 return False
             period.append(_RANDOM if exploring else _TOKEN, name, sync=self._sync)
             return True
+
+    def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
+        """Return whether the token that a prediction has is for exploration; None where it has none."""
+        name = _name_of(prediction_id)
+        known = self._open.get(period_start)
+        if known is not None and (name in known.tokens or known.is_all_read()):
+            return known.tokens.get(name)
+        with _said(self._folder), self._locked(period_start) as period:
+            return None if period is None else period.tokens.get(name)
 
     def limit(self, period_start: int, cases: int, *, version: int) -> None:
         """Say to all processes of the host what a version of the desired state allows in a period.
@@ -237,6 +246,10 @@ class CapacityFile:
         for old in sorted(self._open.keys() - {start})[:-3]:
             os.close(self._open.pop(old).descriptor)
         return opened
+
+
+def _name_of(prediction_id: bytes) -> bytes:
+    return hashlib.blake2b(prediction_id, digest_size=16).digest()
 
 
 @contextlib.contextmanager

@@ -98,6 +98,10 @@ class LeasedTokens:
             in_all=min(in_all, self._lease(period_start).held),
         )
 
+    def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
+        """Return whether the token that a prediction has on this host is for exploration; None where it has none."""
+        return self._tokens.taken(period_start, prediction_id)
+
     def limit(self, period_start: int, cases: int, *, version: int) -> None:
         """Say to all processes of the host what a desired state allows to all hosts together; see `CapacityFile`."""
         own = self._lease(period_start)

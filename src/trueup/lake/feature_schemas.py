@@ -12,7 +12,7 @@ from trueup.lake.store import Store
 
 SEALED = "_personal"
 """The field of a served row, and the column of a sealed file, that holds its personal values, encrypted."""
-KEY_COLUMNS = ("_prediction_id", "_association_id", "_decided_at", SEALED, "_unread")
+KEY_COLUMNS = ("_prediction_id", "_association_id", "_caller", "_decided_at", SEALED, "_unread")
 """Columns of ours beside the features in a sealed file."""
 
 

@@ -50,14 +50,14 @@ def features_as_arrow(records: Iterable[PredictionRecord], columns: Sequence[Fea
             numbers = (
                 list(cases) if len(cases) == len(served) else range(len(served))
             )  # a batch run counts all its rows
-            keys += [(name(number), cases.get(number), record.decided_at) for number in numbers]
+            keys += [(name(number), cases.get(number), record.caller, record.decided_at) for number in numbers]
             rows += served
             unread += misfits
     arrays = [_column(column, rows, unread) for column in columns]
     sealed = [_sealed(row) for row in rows]
     left = [_encode(fields).decode() if fields else None for fields in unread]
-    heads: list[Sequence[Any]] = [*(zip(*keys, strict=True) if keys else ([], [], [])), sealed, left]
-    kinds = ("text", "text", "moment", "bytes", "text")
+    heads: list[Sequence[Any]] = [*(zip(*keys, strict=True) if keys else ([], [], [], [])), sealed, left]
+    kinds = ("text", "text", "text", "moment", "bytes", "text")
     ours = [pa.array(values, arrow_type(kind)) for values, kind in zip(heads, kinds, strict=True)]
     return pa.table([*ours, *arrays], names=[*KEY_COLUMNS, *(column.name for column in columns)])
 

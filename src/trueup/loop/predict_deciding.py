@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ class Ruling:
     terms: Terms
     tokens: TokenCounter
     run: bytes
-    """Id of the run; with the number of the row it names a prediction."""
+    """Id of the run; with the number of the row and its case it names a token."""
     has_fallback: bool
     used_before: int | None = None
     """Tokens of the present period that others had taken when the run began; None: those that are taken now."""
@@ -158,12 +158,17 @@ def decide_streaming(ruling: Ruling, facts: Facts, *, first_row: int) -> Decisio
         if failed[i] and not ruling.has_fallback:
             made.reasons[i] = _CODES[MISSING_FEATURES]
             continue
-        named = ruling.run + (first_row + i).to_bytes(4, "big")
+        named = _token_name(ruling, first_row + i, facts.units[i])
         decision = _one(ruling.decider, facts, i, named, failed=failed[i])
         made.acted[i], made.qualifies[i] = decision.acted, decision.qualifies
         made.reasons[i], made.roles[i] = _CODES[decision.reason], ROLES.index(decision.role)
         made.propensities[i] = decision.propensity
     return made
+
+
+def _token_name(ruling: Ruling, row: SupportsInt, unit: SupportsInt) -> bytes:
+    """Return a name that another case in the same row does not have: the id of a run may be given again."""
+    return ruling.run + int(row).to_bytes(4, "big") + int(unit).to_bytes(8, "big")
 
 
 def _one(decider: StreamDecider, facts: Facts, place: int, named: bytes, *, failed: bool) -> Decision:
@@ -217,7 +222,7 @@ def _decide_one_period(ruling: Ruling, facts: Facts, made: Decisions, *, rows: N
     acted |= allocate_period(np.where(forced, np.nan, gains), capacity=room - int(acted.sum()))
     if terms.cases is not None:
         for place in np.flatnonzero(acted):
-            named = ruling.run + int(rows[place]).to_bytes(4, "big")
+            named = _token_name(ruling, rows[place], facts.units[rows[place]])
             acted[place] = tokens.take(start, named, exploring=False, most=in_all, in_all=in_all)
     worth = np.where(failed, asked, gains > 0)
     ruled = np.where(control, _CODES[OLD_RULE], _CODES[_FELL_BACK])

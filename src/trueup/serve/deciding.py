@@ -6,6 +6,8 @@ capacity is taken.
 
 from __future__ import annotations
 
+import hashlib
+
 from trueup.align.streaming import OLD_RULE
 from trueup.lake.log_records import CONTROL, FALLBACK, DecidedRow
 from trueup.serve.refusals import BadRow, NoDecision, bad_row
@@ -74,9 +76,9 @@ def _priced(work: Work, row: int) -> tuple[float | None, int | None, bool, bool]
 def _decided(work: Work, row: int, priced: tuple[float | None, int | None, bool, bool]) -> DecidedRow:
     gain, time, baseline, acts = priced
     loadout, seat, unit = work.loadout, work.seats[row], work.units[row]
-    named = work.prediction_id + row.to_bytes(4, "big")
+    named = token_name(work, row)
     if gain is None:
-        acted, qualifies, role, reason, propensity, _ = loadout.decider.fall_back(
+        decision = loadout.decider.fall_back(
             moment=work.moment,
             acts=acts,
             unit=unit,
@@ -85,7 +87,7 @@ def _decided(work: Work, row: int, priced: tuple[float | None, int | None, bool,
             baseline=baseline,
         )
     else:
-        acted, qualifies, role, reason, propensity, _ = loadout.decider.decide(
+        decision = loadout.decider.decide(
             moment=work.moment,
             gain=gain,
             unit=unit,
@@ -94,10 +96,29 @@ def _decided(work: Work, row: int, priced: tuple[float | None, int | None, bool,
             role=seat.role,
             share=loadout.share_of(seat),
         )
+    if work.asked.prediction_id is not None:
+        decision = loadout.decider.standing(decision, named)
+    acted, qualifies, role, reason, propensity, _ = decision
     answer = work.answers[row]
     return DecidedRow(
         row, work.ids[row], time, role, seat.digest, answer, gain, qualifies, acted, None, reason, propensity
     )
+
+
+def token_name(work: Work, row: int) -> bytes:
+    """Return under which name a row takes its token of the capacity, so that a retry takes no second one.
+
+    An id of ours is never given twice. One the caller brought may come again with another case, or from another caller:
+    each of these is a prediction of its own, and its token is named by the caller, the id, the row and the case; where
+    the case has no name, by all the rows as they came.
+    """
+    numbered = work.prediction_id + row.to_bytes(4, "big")
+    if work.asked.prediction_id is None:
+        return numbered
+    case = work.ids[row]
+    caller = work.caller.encode()
+    asked = b"case" + case.encode() if case is not None else b"rows" + work.asked.rows
+    return hashlib.blake2b(numbered + len(caller).to_bytes(4, "big") + caller + asked, digest_size=16).digest()
 
 
 def _decide_value(work: Work, row: int) -> DecidedRow:

@@ -76,6 +76,14 @@ class HonestTokens:
             self.problem = error.message
             return False
 
+    def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
+        """See `TokenCounter`."""
+        try:
+            return self._tokens.taken(period_start, prediction_id)
+        except CapacityUnavailable as error:
+            self.problem = error.message
+            return None
+
     def _counted(self, count: Callable[[], tuple[int, T]], otherwise: tuple[int, T]) -> tuple[int, T]:
         try:
             counted = count()
