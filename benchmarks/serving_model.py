@@ -180,7 +180,6 @@ def _publish(served: ServedModel, durability: str) -> None:
         project=PROJECT,
         version=1,
         bundles=(BundleRole(served.digest, "champion"),),
-        policy=policy_document(parse_project(CHARTER, folder=served.folder)),
         pace=PACE,
         durability="disk" if durability == "disk" else "process",
         tokens=(TokenGrant("benchmark", token_digest(TOKEN), ("predict", "facts", "metrics")),),

@@ -14,8 +14,6 @@ import pytest
 from tests.serve.conftest import PROJECT, TOKEN, ServedLake
 from tests.serve.running import RunningServer, serving
 
-from trueup.align.document import charter_digest
-from trueup.align.project_file import parse_project
 from trueup.cli.main import main
 from trueup.lake.desired_state import ServerStatus, read_desired, read_history, write_status
 
@@ -150,19 +148,6 @@ def test_a_token_ends_with_its_last_day(served_lake: ServedLake, told: Told) -> 
     told("token", "desk", "--until", "2030-12-31")
     grant = read_desired(served_lake.store, served_lake.project).tokens[-1]
     assert (grant.until, grant.scopes) == (1_924_992_000_000_000, ("predict", "facts", "metrics"))  # 2031-01-01 UTC
-
-
-def test_a_policy_is_compiled_from_the_project_again(served_lake: ServedLake, told: Told, tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    (folder / ".trueup").mkdir(parents=True)
-    shutil.move(served_lake.store.folder, folder / ".trueup" / "lake")
-    changed = PROJECT.replace("cases = 300", "cases = 7")
-    (folder / "trueup.toml").write_text(changed)
-    code, said = told("policy", "--project", str(folder), "--reason", "fewer people")
-    expected = charter_digest(parse_project(changed, folder=folder).charter)
-    assert (code, said["charter_digest"], said["signed"]) == (0, expected, False)
-    _, shown = told("show", "--project", str(folder))
-    assert shown["desired"]["reason"] == "fewer people"
 
 
 def test_a_lake_without_projects_and_a_project_that_is_not_served_say_what_to_do(told: Told, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from trueup.lake.desired_state import (
 from trueup.lake.folder_store import FolderStore
 
 CHAMPION = BundleRole("a" * 64, "champion")
-STATE = DesiredState(project="fraud", version=1, bundles=(CHAMPION,), policy={"payoff": {}})
+STATE = DesiredState(project="fraud", version=1, bundles=(CHAMPION,))
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from trueup.release.serving import (
     without_token,
 )
 
-POLICY = {"capacity": {"cases": 300, "per": "month"}}
+SIGNED = {"cases": 300, "per": "month"}
 OLD, NEW, THIRD = "a" * 64, "b" * 64, "c" * 64
-STATE = DesiredState(project="fraud", version=1, bundles=(BundleRole(OLD, "champion"),), policy=POLICY)
+STATE = DesiredState(project="fraud", version=1, bundles=(BundleRole(OLD, "champion"),))
 
 
 def roles(state: DesiredState) -> dict[str, str]:
@@ -47,7 +47,9 @@ def test_a_canary_keeps_its_cases_when_its_share_grows_and_the_next_one_draws_an
 def test_going_back_brings_the_last_other_champion_and_its_pace_and_keeps_what_people_said_since() -> None:
     before = msgspec.structs.replace(STATE, pace={"old": 1})
     now = with_champion(before, NEW, pace={"new": 1})
-    now = with_token(lowered(with_canary(now, THIRD, share=0.2), 5), "crm", "secret", scopes=("predict",))
+    now = with_token(
+        lowered(with_canary(now, THIRD, share=0.2), 5, signed=SIGNED), "crm", "secret", scopes=("predict",)
+    )
     back = rolled_back(now, [with_champion(before, NEW, pace=None), before])
     assert roles(back) == {"a": "champion"}
     assert (back.pace, back.capacity, [grant.name for grant in back.tokens]) == ({"old": 1}, 5, ["crm"])
@@ -68,14 +70,14 @@ def test_the_champion_cannot_be_taken_out_nor_what_is_not_there() -> None:
 
 @pytest.mark.parametrize("cases", [0, 299, 300, None])
 def test_an_operator_lowers_the_capacity_and_lifts_that_again(cases: int | None) -> None:
-    assert lowered(STATE, cases).capacity == cases
+    assert lowered(STATE, cases, signed=SIGNED).capacity == cases
 
 
 def test_no_operator_raises_the_capacity_or_begins_one() -> None:
     with pytest.raises(CapacityRaised, match="300 cases a month"):
-        lowered(STATE, 301)
+        lowered(STATE, 301, signed=SIGNED)
     with pytest.raises(CapacityRaised, match="no limit"):
-        lowered(msgspec.structs.replace(STATE, policy={"capacity": None}), 10)
+        lowered(STATE, 10, signed=None)
 
 
 def test_of_a_token_only_the_digest_is_kept_and_its_name_is_used_once() -> None:

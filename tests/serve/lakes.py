@@ -126,7 +126,6 @@ def make_lake(models: TwoModels, lake_folder: Path) -> ServedLake:
         project=lake.project,
         version=1,
         bundles=(BundleRole(old, "champion"),),
-        policy=policy_document(parse_project(PROJECT, folder=folder)),
         tokens=(TokenGrant("tests", token_digest(TOKEN), ("predict", "facts", "metrics")),),
     )
     change_desired(lake.store, lake.project, lambda _: state)

@@ -12,8 +12,8 @@ from tests.serve.running import RunningServer, serving, until
 from trueup.align.decision_policy import DecisionPolicy
 from trueup.align.streaming import Terms
 from trueup.lake.capacity_leases import read_leases
-from trueup.lake.desired_state import read_desired
 from trueup.lake.folder_store import FolderStore
+from trueup.loop.serve import manifest_in_lake
 from trueup.serve.host_capacity import HostCapacity
 from trueup.serve.spooling import Spool
 
@@ -23,7 +23,7 @@ NOW = 1_462_100_000_000_000
 
 @pytest.fixture
 def policy(served_lake: ServedLake) -> DecisionPolicy:
-    return DecisionPolicy.from_document(read_desired(served_lake.store, served_lake.project).policy)
+    return DecisionPolicy.from_document(manifest_in_lake(served_lake.store, served_lake.old).policy)
 
 
 def process_of(host: str, lake: ServedLake, folder: Path, *, rehearsing: bool = False) -> HostCapacity:

@@ -55,7 +55,7 @@ def policy_document(project: Project) -> dict[str, Any]:
 
     Notes
     -----
-    The document depends on nothing but the charter and where times and cases stand in a row, so that its digest
+    The document depends on nothing but the charter and where times, cases and people stand in a row, so that its digest
     (`kernel/digests.py`) is the policy's version.
     """
     charter = project.charter
@@ -82,6 +82,7 @@ def policy_document(project: Project) -> dict[str, Any]:
         "p99_ms": charter.p99_ms,
         "interruption_limit": _cases_per(charter.interruption_limit),
         "case_id": list(project.data.case_id),
+        "personal": list(project.data.personal),
         "plans": plans,
         "columns": _columns_of(plans, project.data.case_id),
     }

@@ -72,7 +72,6 @@ def add_serving(commands: argparse._SubParsersAction[P]) -> None:
     token.add_argument("--scope", action="append", metavar="SCOPE", help="predict, facts or metrics (default: all)")
     token.add_argument("--until", metavar="DATE", help="its last day, in UTC, such as 2027-06-30")
     _changing(actions, "revoke", "let a caller in no more").add_argument("caller", metavar="name", help="of the caller")
-    _changing(actions, "policy", "decide by the signed charter of the project from now on")
 
 
 def add_place(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

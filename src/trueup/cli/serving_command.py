@@ -55,7 +55,9 @@ def _champion(place: ServedPlace, arguments: argparse.Namespace, console: Consol
         pace = pace_of_bundle(folder, manifest)
     return _change(
         place,
-        lambda state: changes.with_champion(state, manifest.digest, pace=pace),
+        lambda state: changes.with_champion(
+            state, manifest.digest, pace=pace, personal=manifest.policy.get("personal", ())
+        ),
         arguments,
         console,
         f"bundle {manifest.digest[:12]} is champion",
@@ -88,9 +90,16 @@ def _rollback(place: ServedPlace, arguments: argparse.Namespace, console: Consol
 
 
 def _capacity(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
+    from trueup.loop.serve import manifest_in_lake
+
     cases = arguments.cases
     done = "the capacity is what the charter says" if cases is None else f"at most {cases} cases a period are acted on"
-    return _change(place, lambda state: changes.lowered(state, cases), arguments, console, done)
+
+    def change(state: DesiredState) -> DesiredState:
+        signed = manifest_in_lake(place.store, state.champion.digest).policy["capacity"]
+        return changes.lowered(state, cases, signed=signed)
+
+    return _change(place, change, arguments, console, done)
 
 
 def _pause(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
@@ -117,33 +126,6 @@ def _revoke(place: ServedPlace, arguments: argparse.Namespace, console: Console)
     return _change(place, lambda state: changes.without_token(state, arguments.caller), arguments, console, done)
 
 
-def _policy(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
-    from trueup.align.decision_policy import policy_document
-    from trueup.align.document import charter_digest
-    from trueup.align.project_file import read_project
-    from trueup.cli.signature import find_signed
-
-    if place.folder is None:
-        raise WrongUsage("a policy is compiled from a project's charter; name the project's folder: --project FOLDER")
-    signed = find_signed(place.folder)
-    project = signed[0] if signed else read_project(place.folder)
-    digest = charter_digest(project.charter)
-    if signed is None:
-        console.note("the charter was not signed; what trueup.toml says now is taken")
-    elif charter_digest(read_project(place.folder).charter) != digest:
-        console.note("trueup.toml says something else by now; what was signed is taken")
-    document = policy_document(project)
-    limit = project.charter.capacity.cases if project.charter.capacity else None
-
-    def change(state: DesiredState) -> DesiredState:
-        lowered = state.capacity if limit is not None and (state.capacity or 0) < limit else None
-        return msgspec.structs.replace(state, policy=document, capacity=lowered)
-
-    return _change(
-        place, change, arguments, console, f"charter {digest[:12]} decides", charter_digest=digest, signed=bool(signed)
-    )
-
-
 _ACTIONS: dict[str, Callable[[ServedPlace, argparse.Namespace, Console], int]] = {
     "champion": _champion,
     "canary": _beside,
@@ -155,7 +137,6 @@ _ACTIONS: dict[str, Callable[[ServedPlace, argparse.Namespace, Console], int]] =
     "resume": _pause,
     "token": _token,
     "revoke": _revoke,
-    "policy": _policy,
 }
 
 

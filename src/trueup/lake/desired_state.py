@@ -55,15 +55,13 @@ class TokenGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DesiredState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything a server needs to decide for one project."""
+    """What a server should do for one project; its policy is the one signed in the champion's bundle."""
 
     project: str
     version: int
     """Grows by one with every change."""
     bundles: tuple[BundleRole, ...]
     """Exactly one champion."""
-    policy: dict[str, Any]
-    """`align/decision_policy.py`: payoffs, rules and limits with their plans."""
     pace: dict[str, Any] | None = None
     """`align/streaming.py`: what usually arrives; None: the first come are served."""
     salt: int = 0

@@ -62,7 +62,7 @@ class PersonalSealer:
     folder : Path
         Of keys; outside the lake, and not in its backups. Created when missing.
     columns : collection of str
-        The personal ones.
+        The personal ones, in whatever case a row writes them.
     clock : callable
         Microseconds UTC.
     """
@@ -70,7 +70,8 @@ class PersonalSealer:
     def __init__(
         self, folder: Path, columns: Collection[str], *, clock: Callable[[], int], disk: Disk | None = None
     ) -> None:
-        self._folder, self._columns, self._clock = folder, frozenset(columns), clock
+        self._folder, self._clock = folder, clock
+        self._columns = frozenset(map(str.casefold, columns))
         self._disk: Disk = disk or SystemDisk()
         self._file: int | None = None
         self._id, self._count, self._began = b"", 0, 0
@@ -135,7 +136,8 @@ class PersonalSealer:
 
     def _taken_from(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         row.pop(SEALED, None)
-        return {name: row.pop(name) for name in self._columns & row.keys()}
+        # a caller who writes IBAN for iban sends a person's value all the same
+        return {name: row.pop(name) for name in [name for name in row if name.casefold() in self._columns]}
 
     def _write(self, records: list[bytes]) -> int:
         """Append keys, all or none, and return the place of the first."""

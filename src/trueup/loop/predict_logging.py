@@ -104,8 +104,9 @@ class RunLog:
         self._facts = {**facts, "bundle": manifest.digest, "policy_version": self._policy, "allocation": allocation}
         self._schema = write_schema(target.store, logged_kinds(manifest))
         self._sealer = None
-        if target.personal:
-            self._sealer = PersonalSealer(target.spool.keys(project), target.personal, clock=target.clock)
+        personal = tuple(sorted({*target.personal, *manifest.policy.get("personal", ())}))
+        if personal:
+            self._sealer = PersonalSealer(target.spool.keys(project), personal, clock=target.clock)
         self._segments = RollingSegments(target.spool.hot(project), project, clock=target.clock, limits=_LIMITS)
 
     def write(self, batch: pa.RecordBatch, decisions: Decisions, *, first_row: int, since: int) -> None:

@@ -1,4 +1,4 @@
-"""How does a packaged bundle come before its servers? Published as the champion, with its policy, pace and callers."""
+"""How does a packaged bundle come before its servers? Published as the champion, with its pace and callers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from trueup.align.decision_policy import DecisionPolicy
-from trueup.bundle.layout import REFERENCE_FOLDER
+from trueup.bundle.errors import FilesDiffer
+from trueup.bundle.layout import MANIFEST, REFERENCE_FOLDER
 from trueup.bundle.loading import read_checked, verify_bundle
-from trueup.bundle.manifest import Manifest
+from trueup.bundle.manifest import Manifest, parse_manifest
 from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import SCOPES, BundleRole, DesiredState, NothingServed, change_desired, read_desired
 from trueup.lake.store import Store
@@ -64,13 +65,32 @@ def check_servable(manifest: Manifest) -> None:
         The bundle was packaged by an older version, or from a model without a project.
     """
     try:
-        DecisionPolicy.from_document(dict(manifest.policy))
+        DecisionPolicy.from_document(manifest.policy, classes=manifest.classes)
     except (TrueupError, KeyError) as error:
         raise NotServable(
             f"bundle {manifest.digest[:12]} carries no decision policy that this version of Trueup serves; package it "
             "again in its project: trueup package PROJECT",
             digest=manifest.digest,
         ) from error
+
+
+def manifest_in_lake(store: Store, digest: str) -> Manifest:
+    """Return what a bundle of the lake says of itself: the bytes that its digest names.
+
+    Raises
+    ------
+    KeyMissing
+        The lake does not hold it.
+    BadManifest
+    FilesDiffer
+        The lake holds something else under this name.
+    """
+    manifest = parse_manifest(store.get(f"bundles/{digest}/{MANIFEST}"))
+    if manifest.digest != digest:
+        raise FilesDiffer(
+            f"{MANIFEST} of bundle {digest[:12]} in {store.url} is not the one of its name", digest=digest
+        )
+    return manifest
 
 
 def publish_first(
@@ -113,10 +133,9 @@ def publish_first(
             project=manifest.project,
             version=0,
             bundles=(BundleRole(manifest.digest, "champion"),),
-            policy=dict(manifest.policy),
             pace=pace,
             durability="disk" if serving.durability == "disk" else "process",
-            personal=serving.personal,
+            personal=tuple(sorted({*serving.personal, *manifest.policy.get("personal", ())})),
         )
         granted = with_token(state, "first", made[0], scopes=SCOPES)
         return msgspec.structs.replace(granted, changed_at=now, changed_by=by, reason="served for the first time")

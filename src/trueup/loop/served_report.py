@@ -14,6 +14,7 @@ from trueup.kernel.periods import Calendar, local_iso
 from trueup.lake.desired_state import ServerStatus, read_desired, read_statuses
 from trueup.lake.served_results import Served, ServedPeriod, ServedValue
 from trueup.lake.store import Store
+from trueup.loop.serve import manifest_in_lake
 
 Row = dict[str, Any]
 SETTLED_SHARE = 0.99
@@ -41,7 +42,7 @@ def served_report(
     Parameters
     ----------
     store : Store
-        The lake; its log, statuses of servers, and the policy that is desired now.
+        The lake; its log, statuses of servers, and the policy of the present champion.
     project : str
     scratch : Path
         As `data.prediction_log.open_log` takes it.
@@ -61,10 +62,10 @@ def served_report(
     alone is one-sided. All others are estimated by what their scores expect. The baseline is the old rule under the
     same capacity, first come, first served in each period; without a rule, nobody. Needs some 2 kB of memory a case.
     """
-    policy = read_desired(store, project).policy
+    champion = manifest_in_lake(store, read_desired(store, project).champion.digest)
     statuses = read_statuses(store, project)
     with open_log(store, project, scratch=scratch, as_of=as_of, until=until) as log:
-        return _report(log, policy, statuses, project)
+        return _report(log, champion.policy, statuses, project)
 
 
 def _report(log: PredictionLog, policy: Mapping[str, Any], statuses: Sequence[ServerStatus], project: str) -> Served:

@@ -44,8 +44,10 @@ class TokenTaken(ServingError):
     code = "release.token-taken"
 
 
-def with_champion(state: DesiredState, digest: str, *, pace: Mapping[str, Any] | None) -> DesiredState:
-    """Let a bundle decide for all; a canary or shadow of it ends, others stay.
+def with_champion(
+    state: DesiredState, digest: str, *, pace: Mapping[str, Any] | None, personal: Iterable[str] = ()
+) -> DesiredState:
+    """Let a bundle decide for all, by the policy signed with it; a canary or shadow of it ends, others stay.
 
     Parameters
     ----------
@@ -53,10 +55,17 @@ def with_champion(state: DesiredState, digest: str, *, pace: Mapping[str, Any] |
     digest : str
     pace : mapping or None
         What the bundle carries of how cases usually arrive (`align/streaming.py`); None where it carries nothing.
+    personal : iterable of str
+        Columns that its policy names as personal; those that were personal before stay so.
     """
     others = tuple(role for role in state.bundles if role.role != "champion" and role.digest != digest)
     bundles = (BundleRole(digest, "champion"), *others)
-    return msgspec.structs.replace(state, bundles=bundles, pace=dict(pace) if pace is not None else None)
+    return msgspec.structs.replace(
+        state,
+        bundles=bundles,
+        pace=dict(pace) if pace is not None else None,
+        personal=tuple(sorted({*state.personal, *personal})),
+    )
 
 
 def with_canary(state: DesiredState, digest: str, *, share: float) -> DesiredState:
@@ -99,7 +108,7 @@ def without(state: DesiredState, digest: str) -> DesiredState:
 def rolled_back(state: DesiredState, history: Iterable[DesiredState]) -> DesiredState:
     """Go back to the champion before the present one, with what it knew of arrivals; canaries and shadows end.
 
-    What was signed, granted, paused or lowered since stays as it is: only models go back.
+    What was granted, paused or lowered since stays as it is: only models go back, each with the policy signed with it.
 
     Parameters
     ----------
@@ -123,15 +132,22 @@ def rolled_back(state: DesiredState, history: Iterable[DesiredState]) -> Desired
     )
 
 
-def lowered(state: DesiredState, cases: int | None) -> DesiredState:
+def lowered(state: DesiredState, cases: int | None, *, signed: Mapping[str, Any] | None) -> DesiredState:
     """Let fewer cases be acted on than the charter says; None: as many as it says.
+
+    Parameters
+    ----------
+    state : DesiredState
+    cases : int or None
+        A period.
+    signed : mapping or None
+        `cases` and `per` of the policy in the champion's bundle; None where it sets no limit.
 
     Raises
     ------
     CapacityRaised
         More cases than the charter signs.
     """
-    signed = state.policy.get("capacity")
     if cases is not None and (signed is None or cases > signed["cases"]):
         allowed = f"{signed['cases']} cases a {signed['per']}" if signed else "no limit"
         raise CapacityRaised(

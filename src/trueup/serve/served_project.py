@@ -173,8 +173,10 @@ class ServedProject:
             self.desk.callers = callers
 
     def _loadout_of(self, state: DesiredState, opened: Mapping[str, OpenedBundle]) -> Loadout:
-        policy = DecisionPolicy.from_document(state.policy)
-        columns = PolicyColumns.of(state.policy)
+        # nothing but a signature says what a decision is worth and how many there may be
+        signed = opened[state.champion.digest].manifest
+        policy = DecisionPolicy.from_document(signed.policy, classes=signed.classes)
+        columns = PolicyColumns.of(signed.policy)
         pace = pace_from(state.pace) if state.pace is not None else None
         decider = StreamDecider(Terms.of(policy, lowered_to=state.capacity), pace=pace, tokens=self.tokens)
         seats = [
@@ -189,7 +191,7 @@ class ServedProject:
             others=[seat for seat in seats if seat is not champion],
             salt=state.salt,
             paused=state.paused,
-            seal=self._sealing.of(state.personal),
+            seal=self._sealing.of(_personal_columns(state, opened)),
             version=state.version,
         )
 
@@ -211,3 +213,9 @@ class ServedProject:
     def has_open_circuit(self) -> bool:
         """Return whether a model that should answer is left alone after errors."""
         return any(circuit.is_open for circuit in self._circuits.values())
+
+
+def _personal_columns(state: DesiredState, opened: Mapping[str, OpenedBundle]) -> tuple[str, ...]:
+    """Return what is sealed: every column that was personal once, or is to a bundle that sees rows."""
+    bundles = [opened[role.digest].manifest for role in state.bundles]
+    return tuple(sorted({*state.personal, *(name for of in bundles for name in of.policy.get("personal", ()))}))
