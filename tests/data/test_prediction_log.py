@@ -236,6 +236,7 @@ def test_the_log_is_complete_when_it_has_all_that_was_answered(lake: Lake) -> No
         assert completeness(servers, log).complete
         assert not completeness([a_status(served=4, logged=4)], log).complete
         assert not completeness([a_status(served=3, logged=2)], log).complete
+        assert completeness([a_status(served=2, logged=3)], log).complete  # logged, and killed before it was told
         assert completeness([], log).served == 0
 
 

@@ -279,6 +279,45 @@ def test_more_than_may_wait_is_refused_at_once(tmp_path: Path, durability: Durab
 
 
 @pytest.mark.parametrize("durability", BOTH)
+@pytest.mark.parametrize("limits", [RecorderLimits(buffered_frames=3), RecorderLimits(buffered_bytes=3)])
+def test_records_that_belong_together_are_logged_all_or_none(
+    tmp_path: Path, durability: Durability, limits: RecorderLimits
+) -> None:
+    async def play(bench: Bench) -> None:
+        heard: list[Exception | None] = []
+        bench.recorder.record_all([b"a", b"b"], heard.append, rows=2)
+        bench.recorder.record_all([b"c", b"d"], heard.append, rows=2)  # only one of them would fit
+        with pytest.raises(ValueError, match="must have 1"):
+            bench.recorder.record_all([b"e", b""], heard.append)
+        with pytest.raises(ValueError, match="one or more"):
+            bench.recorder.record_all([], heard.append)
+        await until(lambda: len(heard) == 2)
+        assert sum(isinstance(error, LogBehind) for error in heard) == 1
+        assert bench.logged == [b"a", b"b"]
+        assert (bench.recorder.counts.rows, bench.recorder.counts.refused_rows) == (2, 2)
+
+    run(tmp_path, durability, play, limits=limits)
+
+
+@pytest.mark.parametrize("durability", BOTH)
+@pytest.mark.parametrize("faults", [[FULL], [SHORT, FULL], [BROKEN]])
+def test_a_write_that_fails_keeps_none_of_what_belongs_together(
+    tmp_path: Path, durability: Durability, faults: list[str | int | None]
+) -> None:
+    async def play(bench: Bench) -> None:
+        assert await bench.answered(b"before") == [None]
+        heard: list[Exception | None] = []
+        bench.disk.on_write = in_turn(*faults)
+        bench.recorder.record_all([b"a", b"b"], heard.append, rows=2)
+        await until(lambda: len(heard) == 1)
+        assert isinstance(heard[0], NotLogged)
+        assert bench.logged == [b"before"]
+        assert bench.recorder.counts.rows == 1
+
+    run(tmp_path, durability, play)
+
+
+@pytest.mark.parametrize("durability", BOTH)
 def test_a_record_larger_than_all_that_may_wait_is_logged_alone(tmp_path: Path, durability: Durability) -> None:
     async def play(bench: Bench) -> None:
         assert await bench.answered(b"x" * 100) == [None]

@@ -44,7 +44,9 @@ FAMILIES = (
     Family("trueup_predictions_served", "counter", "Predictions answered."),
     Family("trueup_predictions_logged", "counter", "Predictions that are in the log."),
     Family("trueup_predictions_fallback", "counter", "Predictions decided by the fallback rule, by reason."),
-    Family("trueup_predictions_unlogged", "gauge", "Predictions served that are not in the log; 0 is complete."),
+    Family(
+        "trueup_predictions_unlogged", "gauge", "Predictions served that are not in the log; 0 or below is complete."
+    ),
     Family("trueup_bundle_loaded", "gauge", "Processes that hold a bundle ready, by its digest and role."),
     Family("trueup_circuit_open", "gauge", "Processes in which the model is left out after errors."),
     Family("trueup_desired_version", "gauge", "Version of the desired state that every process has.", merge="min"),
@@ -135,7 +137,6 @@ class ServerMetrics:
         ):
             values[first + bisect_left(bounds, took)] += 1.0
             values[total] += took * 1e-9
-        self.logged(reply.rows)
         self.served(reply.rows)
         for row in reply.decided:
             if row.scores is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,6 +87,8 @@ class Recorder:
     clock : callable
         Monotonic seconds; paces the probes.
     limits : RecorderLimits, optional
+    logged : callable, optional
+        Told how many rows a write that succeeded put into the log, before anybody is answered.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class Recorder:
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         limits: RecorderLimits | None = None,
+        logged: Callable[[int], None] | None = None,
     ) -> None:
         self.counts = RecorderCounts()
         self.problem: str | None = None
         """What keeps the recorder from logging; None when nothing does."""
         self._told = NotLogged("the log takes no records now; try again later")
         self._log, self._loop, self._clock = log, loop, clock
+        self._logged = logged or _nobody_counts
         self._limits = limits or RecorderLimits()
         self._batch = _Batch()
         self._buffered_bytes = self._buffered_frames = 0
@@ -127,9 +131,7 @@ class Recorder:
         ValueError
             For an empty or too large frame; `then` is not called.
         """
-        size = len(frame)
-        if not 0 < size <= LARGEST_FRAME:
-            raise ValueError(f"a record must have 1 to {LARGEST_FRAME} bytes, not {size}")
+        size = _size_of(frame)
         if self._closed or not self._fits(size):
             self.counts.refused_rows += rows
             self._loop.call_soon(then, self._no_room())
@@ -144,6 +146,32 @@ class Recorder:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush)
+
+    def record_all(self, frames: Sequence[bytes], then: Then, *, rows: int = 0) -> None:
+        """Log frames together, all or none, and call `then` once for them.
+
+        Parameters
+        ----------
+        frames : sequence of bytes
+            At least one, each as for `record`.
+        then, rows
+            As for `record`; `rows` of all together.
+
+        Raises
+        ------
+        ValueError
+            For an empty or too large frame, or without any; nothing is logged, and `then` is not called.
+        """
+        if not frames:
+            raise ValueError("records that are logged together must be one or more")
+        size = sum(map(_size_of, frames))
+        if self._closed or not self._fits(size, len(frames)):
+            self.counts.refused_rows += rows
+            self._loop.call_soon(then, self._no_room())
+            return
+        for frame in frames[:-1]:  # one batch is one write: no turn of the loop lies between them
+            self.record(frame, _not_yet, rows=0)
+        self.record(frames[-1], then, rows=rows)
 
     def room(self) -> bool:
         """Return whether a request may be taken: what waits is within the limits, and the disk takes it."""
@@ -168,11 +196,14 @@ class Recorder:
             await asyncio.wait([self._probing])
         self._log.roll()
 
-    def _fits(self, size: int) -> bool:
+    def _fits(self, size: int, frames: int = 1) -> bool:
         limits = self._limits
         if self._buffered_frames == 0:
             return True  # a record larger than all that may wait is logged alone
-        return self._buffered_bytes + size <= limits.buffered_bytes and self._buffered_frames < limits.buffered_frames
+        return (
+            self._buffered_bytes + size <= limits.buffered_bytes
+            and self._buffered_frames + frames <= limits.buffered_frames
+        )
 
     def _no_room(self) -> NotLogged:
         if self._closed:
@@ -215,6 +246,7 @@ class Recorder:
     def _kept(self, batch: _Batch) -> None:
         counts = self.counts
         counts.rows += batch.rows
+        self._logged(batch.rows)
         counts.frames += len(batch.frames)
         counts.bytes += batch.size
         counts.commits += 1
@@ -255,7 +287,7 @@ class DiskRecorder(Recorder):
 
     Parameters
     ----------
-    log, loop, clock, limits
+    log, loop, clock, limits, logged
         As of `Recorder`.
     with_each_commit : callable, optional
         Called in the thread before each write: makes durable what records need to be read, such as keys. A `LakeError`
@@ -269,9 +301,10 @@ class DiskRecorder(Recorder):
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         limits: RecorderLimits | None = None,
+        logged: Callable[[int], None] | None = None,
         with_each_commit: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(log, loop=loop, clock=clock, limits=limits)
+        super().__init__(log, loop=loop, clock=clock, limits=limits, logged=logged)
         self._with_each_commit = with_each_commit
         self._committing = False
         self._idle = asyncio.Event()
@@ -336,9 +369,27 @@ def make_recorder(
     loop: asyncio.AbstractEventLoop,
     clock: Callable[[], float],
     limits: RecorderLimits | None = None,
+    logged: Callable[[int], None] | None = None,
     with_each_commit: Callable[[], None] | None = None,
 ) -> Recorder:
     """Return the recorder of a durability; the parameters are those of `DiskRecorder`."""
     if durability == "disk":
-        return DiskRecorder(log, loop=loop, clock=clock, limits=limits, with_each_commit=with_each_commit)
-    return Recorder(log, loop=loop, clock=clock, limits=limits)
+        return DiskRecorder(
+            log, loop=loop, clock=clock, limits=limits, logged=logged, with_each_commit=with_each_commit
+        )
+    return Recorder(log, loop=loop, clock=clock, limits=limits, logged=logged)
+
+
+def _size_of(frame: bytes) -> int:
+    size = len(frame)
+    if not 0 < size <= LARGEST_FRAME:
+        raise ValueError(f"a record must have 1 to {LARGEST_FRAME} bytes, not {size}")
+    return size
+
+
+def _not_yet(error: Exception | None) -> None:
+    """Tell nobody: the last record of those that are logged together tells for all."""
+
+
+def _nobody_counts(rows: int) -> None:
+    """Nobody counts besides the recorder."""

@@ -30,7 +30,7 @@ class Reply(msgspec.Struct, gc=False):
     frame: bytes | None = None
     """For the recorder (`lake/log_records.py`); None where nothing is recorded."""
     more_frames: tuple[bytes, ...] = ()
-    """Of a request with many facts; recorded with the first."""
+    """Of a request with many facts; recorded with `frame`, all or none."""
     rows: int = 0
     """Answered rows, or recorded facts."""
     headers: Headers = ()

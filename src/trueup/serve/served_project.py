@@ -37,8 +37,6 @@ class ProjectCounts:
 
     served: int = 0
     """Rows that were answered."""
-    logged: int = 0
-    """Rows whose record was written."""
     shed: int = 0
     """Requests that were turned away because the log could not take them."""
 

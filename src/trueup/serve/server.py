@@ -167,6 +167,7 @@ class _Server:
             durability=durability,
             loop=loop,
             clock=time.monotonic,
+            logged=metrics.logged,
             with_each_commit=sealing.sync,
         )
         capacity = HostCapacity(
@@ -273,7 +274,7 @@ class _Server:
             started_at=self._started_at,
             reported_at=wall_clock(),
             served=counts.served,
-            logged=counts.logged,
+            logged=place.recorder.counts.rows,
             shed=counts.shed,
             fallback=fallbacks,
             open_circuit=place.project.has_open_circuit,

@@ -30,21 +30,15 @@ _RETRY = ((b"retry-after", b"1"),)
 class _Awaited:
     """A reply that is being recorded; called with what became of that."""
 
-    __slots__ = ("_teller", "asked_ns", "failed", "project", "reply", "request")
+    __slots__ = ("_teller", "asked_ns", "project", "reply", "request")
 
     def __init__(self, teller: Teller, request: Request, reply: Reply, project: ServedProject) -> None:
         self._teller, self.request, self.reply, self.project = teller, request, reply, project
         self.asked_ns = teller.ticks()
-        self.failed: Exception | None = None
-        """Of a frame before the last."""
 
     def __call__(self, error: Exception | None) -> None:
         """Tell the caller."""
-        self._teller.recorded(self, self.failed or error)
-
-    def of_one_before(self, error: Exception | None) -> None:
-        """Note what became of a frame that is not the last."""
-        self.failed = self.failed or error
+        self._teller.recorded(self, error)
 
 
 class Teller:
@@ -128,9 +122,11 @@ class Teller:
             return Response(reply.status, reply.body, reply.content_type, reply.headers)
         project = self._projects[reply.project]
         awaited = _Awaited(self, request, reply, project)
-        for frame in reply.more_frames:
-            project.recorder.record(frame, awaited.of_one_before, rows=0)
-        project.recorder.record(reply.frame, awaited, rows=reply.rows)
+        rows = reply.rows if reply.decided else 0  # facts are no predictions
+        if reply.more_frames:
+            project.recorder.record_all((*reply.more_frames, reply.frame), awaited, rows=rows)
+        else:
+            project.recorder.record(reply.frame, awaited, rows=rows)
         return None
 
     def recorded(self, awaited: _Awaited, error: Exception | None) -> None:
@@ -155,7 +151,6 @@ class Teller:
 
     def _count(self, project: ServedProject, reply: Reply, log_ns: int) -> None:
         project.counts.served += reply.rows
-        project.counts.logged += reply.rows
         self._metrics.predicted(reply, log_ns=log_ns)
 
     async def _wait(self, request: Request, told: Coroutine[Any, Any, Reply]) -> None:
