@@ -24,6 +24,7 @@ from trueup.align.allocation import (
 from trueup.align.streaming import (
     PACE_GAINS,
     REASONS,
+    UNCOUNTED,
     BadPace,
     Decision,
     MemoryTokens,
@@ -46,6 +47,31 @@ FLAT = Pace(np.ones(168), HOUR, np.array([9.0, 5.0, 3.0, 1.0, -1.0]))
 
 def case_id(number: int) -> bytes:
     return number.to_bytes(20, "big")
+
+
+class Uncounted(MemoryTokens):
+    """Tokens that cannot be counted at first."""
+
+    def __init__(self, *, allowed: bool) -> None:
+        super().__init__()
+        self.is_broken, self._allowed = True, allowed
+
+    def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
+        broken = self.is_broken and not self._allowed
+        return (0, 0.0) if broken else super().allowed(period_start, cases)
+
+    def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
+        return UNCOUNTED if self.is_broken else super().used_before(period_start, slot_start)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_slot_that_could_not_be_solved_is_solved_with_the_next_case(allowed: bool) -> None:
+    tokens = Uncounted(allowed=allowed)
+    decider = decider_of(cases=5, tokens=tokens)
+    first = decider.decide(moment=0, gain=1.0, unit=1, prediction_id=b"a")
+    assert (first.acted, first.reason) == (False, "no_capacity")
+    tokens.is_broken = False
+    assert decider.decide(moment=1, gain=1.0, unit=1, prediction_id=b"b").acted
 
 
 def decider_of(

@@ -209,3 +209,15 @@ def test_files_and_memory_decide_alike(tmp_path: Path) -> None:
             for decider in deciders
         )
         assert one == other
+
+
+def test_who_waited_for_the_lock_in_vain_does_not_wait_again_until_it_is_free(tmp_path: Path) -> None:
+    tokens = CapacityFile(tmp_path, wait_seconds=0.005)
+    assert take(tokens, "a")
+    held = os.open(tmp_path / f"{MAY}.tokens", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for name in "bc":
+        with pytest.raises(CapacityUnavailable, match="lock"):
+            take(tokens, name)
+    os.close(held)
+    assert take(tokens, "b")

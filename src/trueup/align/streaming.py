@@ -42,6 +42,8 @@ PACE_FORMAT = 1
 PACE_GAINS = 2_000
 """Quantiles of the gains that a pace document keeps: a share of 1 in 100 still rests on 20 of them."""
 _CLOSED = (1 << 62, 0)
+UNCOUNTED = (1 << 62, 1)
+"""What `TokenCounter.used_before` says when it cannot count now: a slot solved from it would be wrong until it ends."""
 _MASK = 0xFFFFFFFFFFFFFFFF
 _ONE = float(1 << 53)
 
@@ -134,7 +136,10 @@ class TokenCounter(Protocol):
         ...
 
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
-        """Return how many of a capacity of `cases` may be used here, and the share of all cases that come here."""
+        """Return how many of a capacity of `cases` may be used here, and the share of all cases that come here.
+
+        A share of 0 says that nothing can be counted now: no case is acted on, and the next one asks again.
+        """
         ...
 
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
@@ -447,7 +452,11 @@ class StreamDecider:
         self._in_all, share = self._tokens.allowed(start, self._terms.cases or 0)
         self._reserve = self._terms.reserve(self._in_all)
         self._most = self._in_all - self._reserve
-        used, explored = self._tokens.used_before(start, slot_start)
+        used, explored = self._tokens.used_before(start, slot_start) if share else UNCOUNTED
+        if (used, explored) == UNCOUNTED:
+            self._in_all = self._most = self._reserve = 0
+            self._slot = _Slot(start, start, 0.0)
+            return self._slot
         self._explored = self._tokens.used(start)[1] if self._reserve else 0
         room, end = max(0, self._most - (used - explored)), self._period_end
         cutoff = self._pace.cutoff(tokens=room, first=slot_start, last=end, share=share) if self._pace else 0.0

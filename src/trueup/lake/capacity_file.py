@@ -30,7 +30,6 @@ _SLOT_START = struct.Struct("<q8x")
 _TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT = 1, 2, 3, 4, 5
 _NOTHING = bytes(16)
 _SUFFIX = ".tokens"
-_TRIES = 500
 _PAUSE_SECONDS = 0.0005
 _CLOSED = (1 << 62, 0)
 _NO_LIMIT = 1 << 62
@@ -130,6 +129,8 @@ class CapacityFile:
         with a process.
     kept_periods : int
         Files of older periods are removed, and those periods closed.
+    wait_seconds : float
+        For a lock, at most; after a wait in vain the next calls only try once, until one has it.
 
     Raises
     ------
@@ -137,8 +138,11 @@ class CapacityFile:
         By every method: when the files cannot be locked, read or written.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = False, kept_periods: int = KEPT_PERIODS) -> None:
+    def __init__(
+        self, folder: Path, *, sync: bool = False, kept_periods: int = KEPT_PERIODS, wait_seconds: float = 0.25
+    ) -> None:
         self._folder, self._sync, self._kept = folder, sync, kept_periods
+        self._tries, self._in_vain = max(1, round(wait_seconds / _PAUSE_SECONDS)), False
         self._open: dict[int, _Period] = {}
         with _said(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -225,15 +229,22 @@ class CapacityFile:
         if period is None:
             yield None
             return
-        with _lock(period.descriptor):
+        with self._lock(period.descriptor):
             period.read_new()
             yield period
+
+    @contextlib.contextmanager
+    def _lock(self, descriptor: int) -> Iterator[None]:
+        tries, self._in_vain = 1 if self._in_vain else self._tries, True
+        with _lock(descriptor, tries=tries):
+            self._in_vain = False
+            yield
 
     def _opened(self, start: int) -> _Period | None:
         """Open the file of a period, and remove those of old ones; None when the period is closed."""
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _lock(descriptor):
+            with self._lock(descriptor):
                 starts = {int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}")}
                 if start not in starts and sum(other > start for other in starts) >= self._kept:
                     return None
@@ -253,13 +264,14 @@ def _name_of(prediction_id: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _lock(descriptor: int) -> Iterator[None]:
-    for _ in range(_TRIES):
+def _lock(descriptor: int, *, tries: int) -> Iterator[None]:
+    for left in range(tries, 0, -1):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            time.sleep(_PAUSE_SECONDS)
+            if left > 1:
+                time.sleep(_PAUSE_SECONDS)
     else:
         raise OSError("another process has held the lock for too long")
     try:

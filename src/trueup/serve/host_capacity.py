@@ -21,6 +21,8 @@ from trueup.lake.store import Store
 
 _FIRST_TRIES = 250
 _PAUSE_SECONDS = 0.02
+_WAIT_SECONDS = 0.005
+"""For the lock of the count, in the event loop: longer, and a case is not acted on."""
 
 
 class HostCapacity:
@@ -53,7 +55,7 @@ class HostCapacity:
     ) -> None:
         self.problem: str | None = None
         self._project, self._folder, self._store, self._host, self._sync = project, folder, store, host, sync
-        self._counted = CapacityFile(folder, sync=sync)
+        self._counted = CapacityFile(folder, sync=sync, wait_seconds=_WAIT_SECONDS)
         self._leased = None if rehearsing else LeasedTokens(self._counted, folder)
         self._held: tuple[int, int] | None = None
         self.tokens: TokenCounter = self._leased or self._counted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from trueup.align.decision_policy import DecisionPolicy
-from trueup.align.streaming import StreamDecider, Terms, TokenCounter, pace_from
+from trueup.align.streaming import UNCOUNTED, StreamDecider, Terms, TokenCounter, pace_from
 from trueup.kernel.ids import IdMint
 from trueup.lake.capacity_file import CapacityUnavailable
 from trueup.lake.desired_state import DesiredState
@@ -60,11 +60,11 @@ class HonestTokens:
 
     def used_before(self, period_start: int, slot_start: int) -> tuple[int, int]:
         """See `TokenCounter`."""
-        return self._counted(lambda: self._tokens.used_before(period_start, slot_start), (1 << 62, 0))
+        return self._counted(lambda: self._tokens.used_before(period_start, slot_start), UNCOUNTED)
 
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
         """See `TokenCounter`."""
-        return self._counted(lambda: self._tokens.allowed(period_start, cases), (0, 1.0))
+        return self._counted(lambda: self._tokens.allowed(period_start, cases), (0, 0.0))
 
     def take(self, period_start: int, prediction_id: bytes, *, exploring: bool, most: int, in_all: int) -> bool:
         """See `TokenCounter`."""
