@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from trueup.lake.disk import SystemDisk
 from trueup.lake.errors import LakeError
 
 _ENTRY = struct.Struct("<B3x16sQI")
@@ -249,6 +250,8 @@ class CapacityFile:
                 if start not in starts and sum(other > start for other in starts) >= self._kept:
                     return None
                 opened = _Period(self._folder / f"{start}{_SUFFIX}")
+                if self._sync and start not in starts:
+                    SystemDisk().flush_folder(self._folder)
                 for old in sorted(starts | {start})[: -self._kept]:
                     (self._folder / f"{old}{_SUFFIX}").unlink()
         finally:
