@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import os
+import secrets
 import socket
 import sys
 import time
@@ -220,16 +222,27 @@ def _publish(
         serving=serving,
         by=os.environ.get("USER", "somebody"),
         now=time.time_ns() // 1000,
+        first_token=lambda: first_token(token_file),
     )
     if published.token is not None:
-        token_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(published.token)
         console.note(
             f"{published.state.project}: bundle {published.state.champion.digest[:12]} is published as champion"
         )
     return verify_bundle(bundle, trusted_keys=trusted, today=today)
+
+
+def first_token(file: Path) -> str:
+    """Return the token that a file keeps for its owner alone, made where there is none; whole, or not there."""
+    if not file.is_file():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):  # another command was faster
+            os.link(made, file)
+        made.unlink()
+    return file.read_text(encoding="utf-8").strip()
 
 
 def _bundle_alone(arguments: argparse.Namespace, named: list[Path], console: Console) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -45,7 +45,7 @@ class Published:
 
     state: DesiredState
     token: str | None
-    """A new token for the first caller; it is kept nowhere else. None where callers were known before."""
+    """The first caller's token. None where callers were known before."""
 
 
 def pace_of_bundle(folder: Path, manifest: Manifest) -> dict[str, Any] | None:
@@ -94,7 +94,15 @@ def manifest_in_lake(store: Store, digest: str) -> Manifest:
 
 
 def publish_first(
-    store: Store, folder: Path, *, trusted_keys: tuple[Path, ...], today: date, serving: Serving, by: str, now: int
+    store: Store,
+    folder: Path,
+    *,
+    trusted_keys: tuple[Path, ...],
+    today: date,
+    serving: Serving,
+    by: str,
+    now: int,
+    first_token: Callable[[], str],
 ) -> Published:
     """Let servers begin with a bundle as champion, where nothing was published before.
 
@@ -111,6 +119,8 @@ def publish_first(
         Who publishes, for the record.
     now : int
         Microseconds UTC.
+    first_token : callable
+        Returns the first caller's token, kept already; called only where nothing was published.
 
     Raises
     ------
@@ -128,7 +138,7 @@ def publish_first(
         made.clear()
         if before is not None:  # somebody else was faster
             return before
-        made.append(secrets.token_urlsafe(32))
+        made.append(first_token())
         state = DesiredState(
             project=manifest.project,
             version=0,
