@@ -240,3 +240,19 @@ def test_an_unsigned_bundle_is_never_opened(
     damage(served_lake.store.folder / "bundles" / served_lake.old)
     with pytest.raises(NothingToServe, match=r"signature\.json"):
         asyncio.run(keeper_of(served_lake, tmp_path / "spool", Adopted()).start())
+
+
+def test_a_document_of_another_project_is_refused_and_writes_nowhere(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted = Adopted()
+
+    async def journey() -> Keeper:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        change(served_lake, project="../../outside", paused=True)
+        await keeper.look()
+        return keeper
+
+    keeper = asyncio.run(journey())
+    assert "another project" in (keeper.problem or "")
+    assert not adopted.states[-1].paused
+    assert not (tmp_path.parent / "outside").exists()

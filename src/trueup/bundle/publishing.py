@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def publish_folder(made: Path, final: Path) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Let a file appear whole under `path`."""
-    made = path.with_name(f".{path.name}.partial")
+    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")  # processes may write it at once
     try:
         made.write_bytes(content)
         _force_to_disk(made)

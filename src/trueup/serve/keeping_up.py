@@ -16,7 +16,7 @@ from datetime import date
 
 import msgspec
 
-from trueup.bundle.errors import BundleNotFound, EnvironmentUnavailable
+from trueup.bundle.errors import BundleRefused
 from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import BundleRole, BundleStatus, DesiredState, desired_key, parse_desired
 from trueup.lake.errors import KeyMissing, LakeError
@@ -27,7 +27,8 @@ from trueup.serve.spooling import Spool
 KEPT_WARM = 4
 """Bundles that stay open after they ceased to answer, so that going back to them takes no time."""
 RETRY_SECONDS = 1.0
-"""Between two attempts to open a bundle that could not be had."""
+"""Before a bundle that could not be had is tried again; twice as long after each further attempt."""
+MOST_RETRY_SECONDS = 60.0
 Adopt = Callable[[DesiredState, Mapping[str, OpenedBundle]], None]
 """Told what to do now, with every bundle of it opened; returns at once."""
 
@@ -42,7 +43,8 @@ class NothingToServe(TrueupError):
 class _Refusal:
     reason: str
     again_at: float
-    """Monotonic seconds; infinite where trying again cannot help: the bundle itself is not what it should be."""
+    """Monotonic seconds; infinite where trying again cannot help: what the lake holds is not the bundle."""
+    attempts: int
 
 
 class Keeper:
@@ -156,7 +158,10 @@ class Keeper:
         try:
             found = await asyncio.to_thread(self._store.get_versioned, desired_key(self.project))
             if found.version != self._seen:
-                self._wanted = parse_desired(found.content)
+                wanted = parse_desired(found.content)
+                if wanted.project != self.project:  # its name would be a path on this host
+                    return f"the desired state of {self.project} is refused: it is that of another project"
+                self._wanted = wanted
                 self._seen = found.version
                 self._refused.clear()
         except KeyMissing:
@@ -222,8 +227,11 @@ class Keeper:
             opened = await asyncio.to_thread(self._fetch_and_open, digest)
         except (TrueupError, OSError) as error:
             message = error.message if isinstance(error, TrueupError) else f"{error.strerror or error}"
-            transient = isinstance(error, LakeError | OSError | BundleNotFound | EnvironmentUnavailable)
-            self._refused[digest] = _Refusal(message, self._clock() + RETRY_SECONDS if transient else float("inf"))
+            before = self._refused.get(digest)
+            attempts = before.attempts + 1 if before else 1
+            lasting = isinstance(error, BundleRefused)
+            pause = float("inf") if lasting else min(RETRY_SECONDS * 2.0 ** (attempts - 1), MOST_RETRY_SECONDS)
+            self._refused[digest] = _Refusal(message, self._clock() + pause, attempts)
         else:
             self._refused.pop(digest, None)
             if self._closed:
@@ -235,8 +243,11 @@ class Keeper:
             self._has_news = True
 
     def _fetch_and_open(self, digest: str) -> OpenedBundle:
-        folder = self._spool.fetch_bundle(self._store, digest)
-        return self._opening.open(folder, digest=digest, today=self._today())
+        today = self._today()
+        folder = self._spool.fetch_bundle(
+            self._store, digest, check=lambda copy: self._opening.check(copy, digest=digest, today=today)
+        )
+        return self._opening.open(folder, digest=digest, today=today)
 
     def _remember(self, state: DesiredState) -> None:
         try:

@@ -53,6 +53,10 @@ class Opening:
     environments: Path
     """Folder in which environments are made and kept."""
 
+    def check(self, folder: Path, *, digest: str, today: date) -> None:
+        """Raise `BundleRefused` where a folder does not hold the bundle, signed by a trusted key; runs nothing."""
+        verify_bundle(folder, trusted_keys=self.trusted_keys, digest=digest, today=today)
+
     def open(self, folder: Path, *, digest: str, today: date) -> OpenedBundle:
         """Return a bundle ready to answer.
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trueup.bundle.errors import BundleNotFound
+from trueup.bundle.errors import BundleNotFound, BundleRefused
 from trueup.bundle.publishing import partial_folder, publish_folder, replace_file, write_file
 from trueup.lake.desired_state import DesiredState, desired_content, parse_desired
 from trueup.lake.store import Store
+
+Check = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,23 @@ class Spool:
             made.unlink()
         return path.read_text(encoding="utf-8")
 
-    def fetch_bundle(self, store: Store, digest: str) -> Path:
-        """Return the local copy of a bundle, brought from the lake where it is not there yet.
+    def fetch_bundle(self, store: Store, digest: str, *, check: Check | None = None) -> Path:
+        """Return the local copy of a bundle, brought from the lake where it is not there or damaged.
+
+        One process of the host brings it, the others wait; a copy appears once it is checked, and one that passes the
+        check is never replaced.
+
+        Parameters
+        ----------
+        store : Store
+        digest : str
+        check : callable, optional
+            Raises `BundleRefused` where a folder does not hold the bundle.
 
         Raises
         ------
+        BundleRefused
+            What the lake holds does not pass the check.
         BundleNotFound
             The lake does not hold it.
         LakeError
@@ -68,8 +84,12 @@ class Spool:
             The local disk is full or cannot be written.
         """
         final = self.bundles / digest
-        if final.is_dir():
-            return final
+        with self._alone(digest):
+            if not _passes(final, check):
+                self._bring(store, digest, final, check)
+        return final
+
+    def _bring(self, store: Store, digest: str, final: Path, check: Check | None) -> None:
         prefix = f"bundles/{digest}"
         entries = [entry.key for entry in store.list(prefix)]
         if not entries:
@@ -77,8 +97,17 @@ class Spool:
         with partial_folder(self.bundles) as made:
             for key in entries:
                 write_file(made, key.removeprefix(f"{prefix}/"), store.get(key))
+            if check is not None:
+                check(made)
             publish_folder(made, final)
-        return final
+
+    @contextlib.contextmanager
+    def _alone(self, digest: str) -> Iterator[None]:
+        """Let one process of the host look after a copy at a time; a killed one lets go."""
+        self.bundles.mkdir(parents=True, exist_ok=True)
+        with (self.bundles / f".lock-{digest}").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def remember(self, state: DesiredState) -> None:
         """Keep what was desired last."""
@@ -103,3 +132,15 @@ class Spool:
 
     def _desired(self, project: str) -> Path:
         return self.folder / project / "desired.json"
+
+
+def _passes(folder: Path, check: Check | None) -> bool:
+    if not folder.is_dir():
+        return False
+    if check is None:
+        return True
+    try:
+        check(folder)
+    except BundleRefused:
+        return False
+    return True
