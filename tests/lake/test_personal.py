@@ -237,3 +237,15 @@ def test_the_cipher_is_imported_only_when_values_are_sealed() -> None:
     code = "import sys, trueup.lake.personal; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"cryptography", "pyarrow"}.isdisjoint(ran.stdout.split())
+
+
+def test_files_of_keys_that_ended_are_closed_where_nobody_syncs_them(tmp_path: Path) -> None:
+    day = 0
+    sealer = a_sealer(tmp_path, clock=lambda: day * 86_400_000_000 + 1, synced=False)
+    seal(sealer, {"iban": "DE1"})
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for day in range(1, 20):  # noqa: B007  # the clock reads it
+        seal(sealer, {"iban": "DE1"})
+    assert len(list(tmp_path.glob("*.keys"))) == 20
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    sealer.close()

@@ -33,8 +33,10 @@ from trueup.lake.desired_state import (
     token_digest,
 )
 from trueup.lake.folder_store import FolderStore
+from trueup.lake.personal import PersonalSealer
 from trueup.loop.serve import check_servable, manifest_in_lake
 from trueup.release.serving import with_champion
+from trueup.serve.served_project import Sealing
 
 WORTH = {"case": "A-1", "amount": 5.0, "age": 60, "happened": "2026-05-01T10:00:00Z"}
 BINARY = ("binary", ("no", "yes"))
@@ -155,3 +157,17 @@ def test_classes_and_numbers_are_served(
 def _is(state: DesiredState | None) -> DesiredState:
     assert state is not None
     return state
+
+
+def test_a_change_of_the_personal_columns_goes_on_in_the_same_file_of_keys(tmp_path: Path) -> None:
+    sealing = Sealing(lambda columns: PersonalSealer(tmp_path, columns, clock=lambda: 1))
+    before, after = sealing.of(("iban",)), sealing.of(("name",))
+    assert before is not None
+    assert after is not None
+    row = b'[{"iban": "DE1", "name": "Ann"}]'
+    assert json.loads(after(row, ["a"]))[0].keys() == {"iban", "_personal"}
+    assert json.loads(before(row, ["a"]))[0].keys() == {"name", "_personal"}  # a request in flight
+    assert sealing.of(()) is None
+    [keys] = tmp_path.glob("*.keys")
+    assert keys.stat().st_size == 2 * 64
+    sealing.close()

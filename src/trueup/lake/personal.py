@@ -65,19 +65,29 @@ class PersonalSealer:
         The personal ones, in whatever case a row writes them.
     clock : callable
         Microseconds UTC.
+    disk : Disk, optional
+    synced : bool
+        Whether `sync` is called; else a file of keys that ended is closed at once.
     """
 
     def __init__(
-        self, folder: Path, columns: Collection[str], *, clock: Callable[[], int], disk: Disk | None = None
+        self,
+        folder: Path,
+        columns: Collection[str],
+        *,
+        clock: Callable[[], int],
+        disk: Disk | None = None,
+        synced: bool = True,
     ) -> None:
         self._folder, self._clock = folder, clock
         self._columns = frozenset(map(str.casefold, columns))
         self._disk: Disk = disk or SystemDisk()
+        self._synced = synced
         self._file: int | None = None
         self._id, self._count, self._began = b"", 0, 0
         self._done: list[int] = []
 
-    def seal_rows(self, rows: bytes, cases: Sequence[str | None]) -> bytes:
+    def seal_rows(self, rows: bytes, cases: Sequence[str | None], *, columns: Collection[str] | None = None) -> bytes:
         """Return a JSON array of rows with the personal values of each in one sealed field, ``_personal``.
 
         Parameters
@@ -86,6 +96,8 @@ class PersonalSealer:
             A JSON array of objects.
         cases : sequence of str or None
             The case of each row.
+        columns : collection of str, optional
+            The personal ones, where they are not those given at first.
 
         Raises
         ------
@@ -99,7 +111,8 @@ class PersonalSealer:
         The keys are written when this returns: a killed process loses none. `sync` makes them survive a lost power.
         """
         found = _rows.decode(rows)
-        private = [self._taken_from(row) for row in found]
+        personal = self._columns if columns is None else frozenset(map(str.casefold, columns))
+        private = [_taken_from(row, personal) for row in found]
         keys = [secrets.token_bytes(32) if values else None for values in private]
         records = [_case_digest(case) + key for case, key in zip(cases, keys, strict=True) if key is not None]
         if records:
@@ -134,11 +147,6 @@ class PersonalSealer:
                 os.close(file)
         self._done.clear()
 
-    def _taken_from(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-        row.pop(SEALED, None)
-        # a caller who writes IBAN for iban sends a person's value all the same
-        return {name: row.pop(name) for name in [name for name in row if name.casefold() in self._columns]}
-
     def _write(self, records: list[bytes]) -> int:
         """Append keys, all or none, and return the place of the first."""
         with told_as_lake_errors(str(self._folder)):
@@ -168,9 +176,12 @@ class PersonalSealer:
         return self._file
 
     def _end_file(self) -> None:
-        if self._file is not None:
-            self._done.append(self._file)  # closed when it is on the disk
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None and self._synced:
+            self._done.append(file)  # closed when it is on the disk
+        elif file is not None:
+            with suppress(OSError):
+                os.close(file)
 
 
 class KeyFolder:
@@ -256,6 +267,12 @@ def erase_from_log(keys: KeyFolder, manifest: LogManifest, *, association_id: st
     count = keys.erase_case(association_id)
     manifest.append(Draft(kind="erased", at=now, keys=count))
     return count
+
+
+def _taken_from(row: dict[str, msgspec.Raw], columns: frozenset[str]) -> dict[str, msgspec.Raw]:
+    row.pop(SEALED, None)
+    # a caller who writes IBAN for iban sends a person's value all the same
+    return {name: row.pop(name) for name in [name for name in row if name.casefold() in columns]}
 
 
 def _erase_in(path: Path, digest: bytes) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from trueup.align.decision_policy import DecisionPolicy
@@ -93,29 +94,35 @@ class HonestTokens:
 
 
 class Sealing:
-    """Takes personal values out of what is logged; which columns are personal may change.
+    """Takes personal values out of what is logged; which columns are personal may change, the file of keys goes on.
 
     Parameters
     ----------
     make : callable
-        Makes the sealer of some columns.
+        Makes the sealer, once, given the first columns.
     """
 
     def __init__(self, make: Callable[[tuple[str, ...]], PersonalSealer]) -> None:
         self._make = make
-        self._columns: tuple[str, ...] = ()
         self._sealer: PersonalSealer | None = None
 
     def of(self, columns: tuple[str, ...]) -> Sealer | None:
         """Return what seals these columns; None for none."""
-        if columns != self._columns:
-            self._sealer, self._columns = (self._make(columns) if columns else None), columns
-        return self._sealer.seal_rows if self._sealer is not None else None
+        if not columns:
+            return None
+        if self._sealer is None:
+            self._sealer = self._make(columns)
+        return partial(self._sealer.seal_rows, columns=frozenset(columns))
 
     def sync(self) -> None:
         """Return when the keys of everything that was sealed are on the disk."""
         if self._sealer is not None:
             self._sealer.sync()
+
+    def close(self) -> None:
+        """End the file of keys."""
+        if self._sealer is not None:
+            self._sealer.close()
 
 
 class ServedProject:
@@ -206,6 +213,10 @@ class ServedProject:
         # a model that fails goes on being left alone when something else of the state changes
         seat.circuit = self._circuits.setdefault(bundle.digest, seat.circuit)
         return seat
+
+    def close(self) -> None:
+        """End the file of keys; nothing is answered any more."""
+        self._sealing.close()
 
     @property
     def has_open_circuit(self) -> bool:

@@ -161,7 +161,9 @@ class _Server:
         loop = asyncio.get_running_loop()
         settings, spool = self._settings, self._spool
         durability = await asyncio.to_thread(self._durability_of, name)
-        sealing = Sealing(lambda columns: PersonalSealer(spool.keys(name), columns, clock=wall_clock))
+        sealing = Sealing(
+            lambda columns: PersonalSealer(spool.keys(name), columns, clock=wall_clock, synced=durability == "disk")
+        )
         recorder = make_recorder(
             RollingSegments(spool.hot(name), name, clock=wall_clock),
             durability=durability,
@@ -285,6 +287,7 @@ class _Server:
     async def _close(self) -> None:
         for place in self._places.values():
             await place.recorder.close()
+            place.project.close()
             place.keeper.close()
             place.capacity.close()
             with contextlib.suppress(TrueupError, OSError):  # the last report; the log itself is whole
