@@ -33,10 +33,11 @@ from tests.lake.log_making import (
 
 from trueup.lake.disk import SystemDisk
 from trueup.lake.errors import StoreUnavailable
-from trueup.lake.feature_schemas import BadFeatureSchema, write_schema
+from trueup.lake.feature_schemas import BadFeatureSchema, read_schema, schema_digest, write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LogManifest
-from trueup.lake.log_records import Record, encode_record
+from trueup.lake.log_records import Record, SchemaRecord, encode_record
+from trueup.lake.rolling import RollingSegments
 from trueup.lake.sealing import Sealed, Sealer, SealingElsewhere, remove_unnamed, sealing_alone
 from trueup.lake.segments import SegmentWriter, list_segments
 from trueup.lake.store import Store
@@ -259,6 +260,19 @@ def test_a_segment_waits_for_its_schema(store: FolderStore, hot: Path, tmp_path:
     assert sealer.seal_finished().segments == 0
     write_schema(store, KINDS)
     assert sealer.seal_finished() == Sealed(segments=1, rows=1)
+
+
+def test_a_segment_that_holds_its_schema_waits_for_nothing(store: FolderStore, hot: Path) -> None:
+    digest = schema_digest({**KINDS, "_unread": "text"})
+    log = RollingSegments(hot, "p", clock=lambda: NOON)
+    log.announce(encode_record(SchemaRecord(digest, {**KINDS, "_unread": "text"})))
+    for _ in range(2):
+        log.append([encode_record(a_prediction(body=[{"amount": 1}], schema=digest))])
+        log.append([encode_record(a_prediction(body=[{"amount": 2}], schema=digest))])
+        log.roll()
+    assert a_sealer(store, hot).seal_finished() == Sealed(segments=2, rows=4)
+    assert [row["amount"] for row in sealed_rows(store, f"features/{digest}")] == [1.0, 2.0, 1.0, 2.0]
+    assert [column.name for column in read_schema(store, digest)] == ["amount", "broker"]
 
 
 def test_one_process_seals_a_folder(hot: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.serve.loadouts import document_of, loadout, seat
 
+from trueup.bundle.features import FeatureSpec
+from trueup.kernel.digests import digest_of
 from trueup.serve.loadout import BadLoadout, Seat
 from trueup.serve.row_requests import PolicyColumns
 
@@ -37,3 +39,12 @@ def test_medians_of_the_training_data_are_what_features_are_put_back_to() -> Non
     assert references is not None
     assert references[0] == pytest.approx(0.0, abs=0.2)
     assert references[1] == pytest.approx(54.0, abs=6.0)
+
+
+def test_what_only_a_shadow_reads_is_logged_too_and_the_champion_says_of_which_kind() -> None:
+    columns = PolicyColumns.of(document_of())
+    new, known = FeatureSpec(name="new", kind="number"), FeatureSpec(name="age", kind="category", categories=("a",))
+    shadow = Seat("d" * 64, "shadow", features=(new, known), columns=columns)
+    alone = loadout().schema
+    assert loadout(others=[shadow]).schema == {"age": "category", **alone, "new": "number"}
+    assert loadout(others=[shadow]).schema_digest == digest_of(loadout(others=[shadow]).schema)

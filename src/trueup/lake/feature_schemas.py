@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -53,14 +53,33 @@ def write_schema(store: Store, kinds: Mapping[str, str]) -> str:
     BadFeatureSchema
         When a column is called as one of ours.
     """
-    taken = sorted(set(kinds) & set(KEY_COLUMNS))
+    check_names(kinds)
+    digest = schema_digest(kinds)
+    keep_schema(store, digest, columns_of(kinds))
+    return digest
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise where a column is called as one of ours.
+
+    Raises
+    ------
+    BadFeatureSchema
+    """
+    taken = sorted(set(names) & set(KEY_COLUMNS))
     if taken:
         raise BadFeatureSchema(f'a column may not be called "{taken[0]}": the log has one of that name', seen=taken[0])
-    columns = tuple(FeatureColumn(name, kind) for name, kind in sorted(kinds.items()))
-    digest = schema_digest(kinds)
+
+
+def columns_of(kinds: Mapping[str, str]) -> tuple[FeatureColumn, ...]:
+    """Return the columns of a schema but those called as ours, by name."""
+    return tuple(FeatureColumn(name, kind) for name, kind in sorted(kinds.items()) if name not in KEY_COLUMNS)
+
+
+def keep_schema(store: Store, digest: str, columns: tuple[FeatureColumn, ...]) -> None:
+    """Keep the columns of a schema in the lake; again is fine."""
     if not store.exists(_key(digest)):
         store.put(_key(digest), msgspec.json.encode(_Document(columns)))
-    return digest
 
 
 def read_schema(store: Store, digest: str) -> tuple[FeatureColumn, ...]:

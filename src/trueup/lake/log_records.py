@@ -125,7 +125,15 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False)
     caller: str
 
 
-Record = PredictionRecord | OutcomeRecord | InterventionRecord | VerdictRecord | EventRecord
+class SchemaRecord(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """Of which kinds the features in a segment are: it comes before the first record that names its digest."""
+
+    schema_digest: str
+    kinds: dict[str, str]
+    """By column."""
+
+
+Record = SchemaRecord | PredictionRecord | OutcomeRecord | InterventionRecord | VerdictRecord | EventRecord
 FactRecord = OutcomeRecord | InterventionRecord | VerdictRecord | EventRecord
 
 encode_record: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode

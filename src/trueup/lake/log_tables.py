@@ -13,6 +13,7 @@ from trueup.lake.log_records import (
     OutcomeRecord,
     PredictionRecord,
     Record,
+    SchemaRecord,
     VerdictRecord,
 )
 
@@ -77,7 +78,7 @@ def rows_by_table(records: Iterable[Record]) -> dict[str, Rows]:
     for record in records:
         if isinstance(record, PredictionRecord):
             found["predictions"] += _prediction_rows(record)
-        else:
+        elif not isinstance(record, SchemaRecord):
             table, row = _fact_row(record)
             found[table].append(row)
     return found

@@ -53,6 +53,17 @@ class RollingSegments:
         self._clock = clock
         self._disk: Disk = disk or SystemDisk()
         self._writer: SegmentWriter | None = None
+        self._announced: tuple[bytes, ...] = ()
+        self._told = 0
+        """How many of them the present segment has."""
+
+    def announce(self, frame: bytes) -> None:
+        """Let each segment hold a frame before what is appended from now on, so that it explains itself; again is fine.
+
+        May be called in another thread than `append`.
+        """
+        if frame not in self._announced:
+            self._announced = (*self._announced, frame)
 
     def append(self, frames: Sequence[bytes]) -> None:
         """Append all frames with one write, or none.
@@ -65,11 +76,14 @@ class RollingSegments:
         self.roll_if_due()
         if self._writer is None:
             self._writer = SegmentWriter(self.folder, self.project, disk=self._disk, now=self._clock())
+            self._told = 0
+        announced = self._announced
         try:
-            self._writer.append(frames)
+            self._writer.append([*announced[self._told :], *frames])
         except SegmentBroken:
             self.roll()
             raise
+        self._told = len(announced)
 
     def sync(self) -> None:
         """Return when everything appended to the present segment is on the disk.

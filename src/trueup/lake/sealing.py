@@ -8,18 +8,18 @@ cannot be sealed yet wait, and keep nothing else waiting.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.lake.errors import LakeError
-from trueup.lake.feature_schemas import FeatureColumn, read_schema
+from trueup.lake.feature_schemas import FeatureColumn, columns_of, keep_schema, read_schema
 from trueup.lake.log_features import features_as_arrow
 from trueup.lake.log_files import write_log_file
 from trueup.lake.log_manifest import AlreadySealed, Draft, LogManifest
-from trueup.lake.log_records import PredictionRecord, Record, decode_record
+from trueup.lake.log_records import PredictionRecord, Record, SchemaRecord, decode_record
 from trueup.lake.log_tables import COLUMNS, as_arrow, rows_by_table
 from trueup.lake.segments import finished, list_segments, read_segment
 from trueup.lake.store import Store
@@ -99,6 +99,8 @@ class Sealer:
         self._checked: int | None = None
         """Entry up to which no segment in the folder is named; None: not known."""
         self._passes = 0
+        self._kept: set[str] = set()
+        """Schemas of segments that the lake has."""
 
     def seal_finished(self) -> Sealed:
         """Seal every segment whose writer is done or dead, and return what was done.
@@ -153,17 +155,27 @@ class Sealer:
 
     def _tables_of(self, frames: Sequence[bytes]) -> Tables:
         found: Tables = {}
+        known: dict[str, tuple[FeatureColumn, ...]] = {}
         for chunk in _chunks(frames):
             records = [decode_record(frame) for frame in chunk]
+            for told in records:
+                if isinstance(told, SchemaRecord):
+                    known[told.schema_digest] = columns_of(told.kinds)
             for table, rows in rows_by_table(records).items():
                 if rows:
                     found.setdefault(table, []).append(as_arrow(table, rows))
             for digest, served in _by_schema(records).items():
-                found.setdefault(f"features/{digest}", []).append(features_as_arrow(served, self._schema(digest)))
+                found.setdefault(f"features/{digest}", []).append(
+                    features_as_arrow(served, self._schema(digest, known))
+                )
         return found
 
-    def _schema(self, digest: str) -> tuple[FeatureColumn, ...]:
-        return read_schema(self._store, digest)
+    def _schema(self, digest: str, known: Mapping[str, tuple[FeatureColumn, ...]]) -> tuple[FeatureColumn, ...]:
+        """Return the columns of a schema, which the lake has from now on, for readers."""
+        if digest in known and digest not in self._kept:
+            keep_schema(self._store, digest, known[digest])
+            self._kept.add(digest)
+        return known.get(digest) or read_schema(self._store, digest)
 
     def _publish(self, batch: _Batch) -> None:
         if not batch.paths:

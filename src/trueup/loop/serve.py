@@ -19,6 +19,7 @@ from trueup.bundle.loading import read_checked, verify_bundle
 from trueup.bundle.manifest import Manifest, parse_manifest
 from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import SCOPES, BundleRole, DesiredState, NothingServed, change_desired, read_desired
+from trueup.lake.feature_schemas import BadFeatureSchema, check_names
 from trueup.lake.store import Store
 from trueup.release.serving import with_token
 
@@ -63,9 +64,14 @@ def check_servable(manifest: Manifest) -> None:
     ------
     NotServable
         The bundle was packaged by an older version, or from a model without a project.
+    BadFeatureSchema
+        A column that it or its policy reads is called as one of the log.
     """
+    check_names(feature.name for feature in manifest.features)
     try:
-        DecisionPolicy.from_document(manifest.policy, classes=manifest.classes)
+        check_names(DecisionPolicy.from_document(manifest.policy, classes=manifest.classes).columns)
+    except BadFeatureSchema:
+        raise
     except (TrueupError, KeyError) as error:
         raise NotServable(
             f"bundle {manifest.digest[:12]} carries no decision policy that this version of Trueup serves; package it "

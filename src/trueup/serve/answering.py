@@ -195,7 +195,7 @@ class Answerer:
             now,
             caller,
             loadout.policy.version,
-            loadout.champion.reader.schema_digest,
+            loadout.schema_digest,
             max(0, (decided_ns - started_ns) // 1000),
             asked.rows if loadout.seal is None else loadout.seal(asked.rows, [row.association_id]),
             rows,
@@ -377,13 +377,12 @@ class Answerer:
         body = b""
         if shadow is None:
             body = work.asked.rows if loadout.seal is None else loadout.seal(work.asked.rows, work.ids)
-        reader = (shadow or loadout.champion).reader
         record = PredictionRecord(
             prediction_id=work.prediction_id,
             decided_at=work.moment,
             caller=work.caller,
             policy_version=loadout.policy.version,
-            schema_digest=reader.schema_digest,
+            schema_digest=loadout.schema_digest,
             latency_us=max(0, (self._ticks() - work.started_ns) // 1000),
             body=body,
             rows=tuple(rows),

@@ -21,6 +21,7 @@ from trueup.bundle.golden import Output
 from trueup.bundle.layout import REFERENCE_FOLDER
 from trueup.bundle.manifest import Manifest
 from trueup.bundle.predictors.predictor import Predictor
+from trueup.kernel.digests import digest_of
 from trueup.lake.log_records import CANARY, CHAMPION
 from trueup.serve.circuit import Circuit, CircuitRule
 from trueup.serve.errors import ServeError
@@ -130,6 +131,9 @@ class Loadout:
 
     Attributes
     ----------
+    schema : dict
+        Kind of every column that some seat or the policy reads, as the champion has it where several do; these are
+        logged, and `schema_digest` names them.
     in_flight : int
         Requests that wait for a model in another process; a bundle may be closed once it is 0.
     """
@@ -162,6 +166,10 @@ class Loadout:
         self.draws = bool(others) or policy.control_group > 0 or policy.exploration_share > 0
         self.champion_share = max(0.0, 1.0 - sum(seat.share for seat in self.canaries))
         self.in_flight = 0
+        self.schema = dict(
+            sorted({k: v for seat in (*others, champion) for k, v in seat.reader.schema.items()}.items())
+        )
+        self.schema_digest = digest_of(self.schema)
 
     def seat_of(self, unit: int) -> Seat:
         """Return who decides a unit; the same one as long as the salt and the shares stay."""

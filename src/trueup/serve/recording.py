@@ -173,6 +173,10 @@ class Recorder:
             self.record(frame, _not_yet, rows=0)
         self.record(frames[-1], then, rows=rows)
 
+    def announce(self, frame: bytes) -> None:
+        """Log a frame in each segment before the records that come from now on (`RollingSegments.announce`)."""
+        self._log.announce(frame)
+
     def room(self) -> bool:
         """Return whether a request may be taken: what waits is within the limits, and the disk takes it."""
         if not self._stopped:

@@ -1,8 +1,8 @@
 """What is in the bytes of a request? Its rows as the model's numbers, and the few columns that the policy reads.
 
 A struct is generated from a bundle's schema and the policy's columns, and msgspec fills it in one pass: no data frame,
-and no dictionary of a whole row. The rows' own bytes go to the log as they came; columns nobody reads are only kept
-there. Names, types and refusals are those of `bundle/predictors/decoder.py`.
+and no dictionary of a whole row. The rows' own bytes go to the log as they came; sealing keeps the columns that
+some bundle or the policy reads. Names, types and refusals are those of `bundle/predictors/decoder.py`.
 """
 
 from __future__ import annotations

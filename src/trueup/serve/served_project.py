@@ -16,7 +16,7 @@ from trueup.align.streaming import UNCOUNTED, StreamDecider, Terms, TokenCounter
 from trueup.kernel.ids import IdMint
 from trueup.lake.capacity_file import CapacityUnavailable
 from trueup.lake.desired_state import DesiredState
-from trueup.lake.log_records import CHAMPION
+from trueup.lake.log_records import CHAMPION, SchemaRecord, encode_record
 from trueup.lake.personal import PersonalSealer
 from trueup.serve.answering import Answerer
 from trueup.serve.callers import Callers
@@ -168,6 +168,7 @@ class ServedProject:
             The state cannot be carried out; what decides stays.
         """
         loadout = self._loadout_of(state, opened)
+        self.recorder.announce(encode_record(SchemaRecord(loadout.schema_digest, loadout.schema)))
         self.state = state
         callers = Callers(state.tokens)
         if self.desk is None:

@@ -19,7 +19,6 @@ import uvloop
 from trueup.kernel.errors import TrueupError
 from trueup.lake.desired_state import DesiredState, ServerStatus, read_desired, write_status
 from trueup.lake.errors import LakeError
-from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.personal import PersonalSealer
 from trueup.lake.rolling import RollingSegments
@@ -71,7 +70,6 @@ class _Place:
 
     def __init__(self, project: ServedProject, keeper: Keeper, recorder: Recorder, capacity: HostCapacity) -> None:
         self.project, self.keeper, self.recorder, self.capacity = project, keeper, recorder, capacity
-        self.schemas_written: set[str] = set()
         self.told: str | None = None
         self.fault: str | None = None
         self.version_told = 0
@@ -260,12 +258,6 @@ class _Server:
 
     def _report_of(self, place: _Place) -> None:
         desk = place.project.desk
-        if desk is not None:
-            loadout = desk.answerer.loadout
-            for seat in (loadout.champion, *loadout.canaries, *loadout.shadows):
-                if seat.reader.schema_digest not in place.schemas_written:
-                    write_schema(self._store, seat.reader.schema)
-                    place.schemas_written.add(seat.reader.schema_digest)
         counts = place.project.counts
         fallbacks = sum(desk.answerer.counts.fallbacks.values()) if desk else 0
         status = ServerStatus(
