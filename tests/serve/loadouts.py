@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sklearn.linear_model import LogisticRegression
+from tests.serve.lakes import FEATURES
+from tests.serve.lakes import PROJECT as CHARTER
 
 from trueup.align.decision_policy import DecisionPolicy, policy_document
 from trueup.align.project_file import parse_project
 from trueup.align.streaming import MemoryTokens, StreamDecider, Terms
 from trueup.bundle.fast_answers import FastAnswers
-from trueup.bundle.features import FeatureSpec
 from trueup.bundle.golden import make_golden_requests
 from trueup.bundle.loading import LoadedBundle, open_bundle
 from trueup.bundle.package import BundleContents, package
@@ -36,54 +37,13 @@ from trueup.serve.loadout import Loadout, Seat, seat_of_bundle
 from trueup.serve.replies import Reply
 from trueup.serve.row_requests import PolicyColumns
 
-PROJECT = """
-[project]
-name = "small-fraud"
-title = "Small fraud"
-
-[charter]
-objective = "Stop fraud"
-currency = "EUR"
-timezone = "Europe/Berlin"
-sponsor = "sponsor@example.com"
-baseline_rule = "amount > 2"
-fallback = "amount > 1"
-
-[[charter.reviewer]]
-group = "fraud"
-
-[charter.payoff]
-true_positive = "-5"
-false_positive = "-5"
-false_negative = "-20 * fee"
-true_negative = "0"
-
-[charter.capacity]
-cases = 3
-per = "day"
-
-[[charter.kpi]]
-name = "Fraud caught"
-sql = "count(*) FILTER (acted AND outcome) / count(*) FILTER (outcome)"
-target = ">= 0.5"
-
-[[charter.guard]]
-name = "False alarms per fraud caught"
-count = "acted AND NOT outcome"
-per = "acted AND outcome"
-limit = "<= 50"
-window = "30d"
-breach = "alert"
-
-[[charter.retraining]]
-trigger = ["every 30d"]
-
-[data]
-source = "cases.parquet"
-case_id = "case"
-label = "fraud"
-"""
-FEATURES = (FeatureSpec("amount", "number"), FeatureSpec("age", "number"))
+PROJECT = CHARTER
+for _usual, _here in (
+    ('"-20 * greatest(amount, 0)"', '"-20 * fee"'),
+    ('cases = 300\nper = "month"', 'cases = 3\nper = "day"'),
+    ('time = "happened"\n', ""),
+):
+    PROJECT = PROJECT.replace(_usual, _here)
 NOON = 1_789_000_000_000_000
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 SAFE = {"amount": -2.0, "age": 20.0, "fee": 1.0, "case": "safe"}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.serve.lakes import FEATURES
 from tests.serve.loadouts import (
-    FEATURES,
     ID,
     NOON,
     RISKY,

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.serve.desks import ask_endpoint, endpoints
-from tests.serve.loadouts import FEATURES, PROJECT, answerer, ask, error, first, record, told
+from tests.serve.lakes import FEATURES
+from tests.serve.loadouts import PROJECT, answerer, ask, error, first, record, told
 
 from trueup.align.charter import PayoffPerCase
 from trueup.align.decision_policy import DecisionPolicy, policy_document

@@ -236,11 +236,6 @@ class DecisionPolicy:
         self._fallback = _rule_of(plans["fallback"])
         self.event_time = _time_of(plans["time"], self.timezone)
 
-    @property
-    def has_baseline(self) -> bool:
-        """Whether the charter names what decided before."""
-        return self._baseline is not None
-
     def choose(self, scores: Sequence[float] | NDArray[np.float64], row: Row) -> float | str:
         """Return the predicted number, or the class with the largest expected payoff.
 

@@ -48,6 +48,7 @@ class Target:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Carry out `trueup serve`."""
+    from trueup.lake.stores import options_in
     from trueup.serve.settings import ServerSettings
     from trueup.serve.tls import tls_context
 
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         projects=target.projects,
         spool=target.spool,
         trusted_keys=target.trusted,
-        store_options={name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+        store_options=options_in(os.environ),
         certificate=Path(arguments.certificate) if arguments.certificate else None,
         certificate_key=Path(arguments.certificate_key) if arguments.certificate_key else None,
         rehearsing=arguments.rehearsing,
@@ -85,6 +86,7 @@ def _supervise(
 ) -> int:
     from trueup.kernel.errors import TrueupError
     from trueup.serve.server import run_server
+    from trueup.serve.spooling import Spool
     from trueup.serve.supervisor import FAILED, Companion, Supervisor
 
     target.spool.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,7 @@ def _supervise(
             f"sealing of {project}",
             (
                 *(sys.executable, "-m", "trueup.lake.sealing_process", "--lake", settings.lake),
-                *("--project", project, "--hot", str(target.spool / project / "hot")),
+                *("--project", project, "--hot", str(Spool(target.spool).hot(project))),
             ),
             target.spool / "sealing.log",
             unblocks_sigterm=True,
@@ -209,16 +211,14 @@ def _publish_last(folder: Path, workspace: Workspace, *, trusted: tuple[Path, ..
 def _publish(
     lake: Path, bundle: Path, *, trusted: tuple[Path, ...], serving: Serving, token_file: Path, console: Console
 ) -> Manifest:
-    from trueup.bundle.loading import verify_bundle
     from trueup.lake.folder_store import FolderStore
     from trueup.loop.serve import publish_first
 
-    today = dt.datetime.now(dt.UTC).date()
     published = publish_first(
         FolderStore(lake),
         bundle,
         trusted_keys=trusted,
-        today=today,
+        today=dt.datetime.now(dt.UTC).date(),
         serving=serving,
         by=os.environ.get("USER", "somebody"),
         now=time.time_ns() // 1000,
@@ -228,7 +228,7 @@ def _publish(
         console.note(
             f"{published.state.project}: bundle {published.state.champion.digest[:12]} is published as champion"
         )
-    return verify_bundle(bundle, trusted_keys=trusted, today=today)
+    return published.manifest
 
 
 def first_token(file: Path) -> str:
@@ -279,10 +279,9 @@ def _copy_into(lake: Path, bundle: Path, manifest: Manifest) -> None:
 
 def _lake(arguments: argparse.Namespace, named: list[Path]) -> Target:
     """Serve everything that is desired in a lake."""
-    from trueup.lake.stores import open_store
+    from trueup.lake.stores import open_store, options_in
 
-    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    store = open_store(arguments.target, options=options)
+    store = open_store(arguments.target, options=options_in(os.environ))
     projects = served_projects(store)
     if not projects:
         raise NothingPackaged(f"nothing is desired in {store.url}; publish a project there first", lake=store.url)

@@ -40,11 +40,15 @@ class ServedPlace:
 
     def hot(self) -> Path:
         """Return where the segments of this host's servers lie."""
-        return self.spool / self.project / "hot"
+        from trueup.serve.spooling import Spool
+
+        return Spool(self.spool).hot(self.project)
 
     def keys(self) -> Path:
         """Return where the keys of personal values of this host lie."""
-        return self.spool / self.project / "keys"
+        from trueup.serve.spooling import Spool
+
+        return Spool(self.spool).keys(self.project)
 
 
 def served_place(arguments: argparse.Namespace) -> ServedPlace:
@@ -56,7 +60,7 @@ def served_place(arguments: argparse.Namespace) -> ServedPlace:
         It is neither a project nor a lake in which something is served, or a lake with several projects.
     """
     from trueup.bundle.trust import trusted_keys
-    from trueup.lake.stores import open_store
+    from trueup.lake.stores import open_store, options_in
 
     text = arguments.project
     folder = project_folder(text)
@@ -71,8 +75,7 @@ def served_place(arguments: argparse.Namespace) -> ServedPlace:
             trusted_keys(workspace.keys, more=named),
             folder,
         )
-    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    store = open_store(text, options=options)
+    store = open_store(text, options=options_in(os.environ))
     served = served_projects(store) if "://" in text or folder.is_dir() else ()
     if not served:
         raise WrongUsage(f"{text} is no project (it has no trueup.toml), and no lake in which something is served")

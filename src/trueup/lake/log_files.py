@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trueup.lake.log_manifest import LoggedFile
 from trueup.lake.log_tables import ID_OF, TIME_OF
@@ -42,7 +42,7 @@ def write_log_file(
     day = dt.datetime.fromtimestamp(now / 1e6, dt.UTC).strftime("%Y-%m-%d")
     path = f"log/{project}/data/{table}/{day}/{now:016d}-{secrets.token_hex(8)}.parquet"
     filters = (
-        {by_case: {"ndv": min(_GROUP_ROWS, max(1, pc.count_distinct(rows[by_case]).as_py())), "fpp": 0.01}}
+        {by_case: {"ndv": min(_GROUP_ROWS, max(1, pc.count_distinct(rows[by_case]).as_py())), "fpp": _FALSE_POSITIVES}}
         if by_case
         else None
     )
@@ -76,12 +76,3 @@ def read_log_file(store: Store, file: LoggedFile) -> pa.Table:
 
     with store.open(file.path) as content:
         return pq.read_table(content)
-
-
-def _filters(rows: pa.Table, by_case: str | None) -> dict[str, Any]:
-    import pyarrow.compute as pc
-
-    if by_case is None:
-        return {}
-    distinct = min(_GROUP_ROWS, max(1, pc.count_distinct(rows[by_case]).as_py()))
-    return {"bloom_filter_options": {by_case: {"ndv": distinct, "fpp": _FALSE_POSITIVES}}}

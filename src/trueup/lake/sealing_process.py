@@ -20,7 +20,7 @@ from pathlib import Path
 
 from trueup.lake.errors import LakeError
 from trueup.lake.sealing import Sealer, SealingElsewhere, remove_unnamed, sealing_alone
-from trueup.lake.stores import open_store
+from trueup.lake.stores import open_store, options_in
 
 ELSEWHERE = 3
 """Exit code where another process sealed the folder all the time."""
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # whoever started us may have kept one waiting
-    options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    options = options_in(os.environ)
     store = open_store(chosen.lake, options=options)
     sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=lambda: time.time_ns() // 1000)
     if chosen.with_stdin:

@@ -38,3 +38,8 @@ def open_store(url: str | Path, *, options: Mapping[str, str] | None = None) -> 
     raise BadStoreUrl(
         f'"{text}" is not a store; allowed are a folder, file:///folder and s3://bucket/prefix', seen=text
     )
+
+
+def options_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of object stores, ``AWS_*``, that an environment holds; an edge passes them in."""
+    return {name: value for name, value in environment.items() if name.startswith("AWS_")}

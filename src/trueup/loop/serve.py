@@ -45,6 +45,8 @@ class Published:
     """What servers were told."""
 
     state: DesiredState
+    manifest: Manifest
+    """Of the verified bundle."""
     token: str | None
     """The first caller's token. None where callers were known before."""
 
@@ -135,7 +137,7 @@ def publish_first(
     """
     manifest = verify_bundle(folder, trusted_keys=trusted_keys, today=today)
     with contextlib.suppress(NothingServed):
-        return Published(read_desired(store, manifest.project), None)
+        return Published(read_desired(store, manifest.project), manifest, None)
     check_servable(manifest)
     pace = pace_of_bundle(folder, manifest)
     made: list[str] = []
@@ -157,4 +159,4 @@ def publish_first(
         return msgspec.structs.replace(granted, changed_at=now, changed_by=by, reason="served for the first time")
 
     state = change_desired(store, manifest.project, change)
-    return Published(state, made[0] if made else None)
+    return Published(state, manifest, made[0] if made else None)

@@ -190,20 +190,14 @@ class Answerer:
             counts.gained += row.expected_gain
         rows = (row,)
         decided_ns = ticks()
-        record = PredictionRecord(
-            prediction_id,
-            now,
-            caller,
-            loadout.policy.version,
-            loadout.schema_digest,
-            max(0, (decided_ns - started_ns) // 1000),
-            asked.rows if loadout.seal is None else loadout.seal(asked.rows, [row.association_id]),
-            rows,
+        body = asked.rows if loadout.seal is None else loadout.seal(asked.rows, [row.association_id])
+        frame = _frame_of(
+            loadout, rows, prediction_id=prediction_id, moment=now, caller=caller, body=body, ns=decided_ns - started_ns
         )
         return Reply(
             200,
             form(Answered(prediction_id, rows, None, loadout)),
-            encode_record(record),
+            frame,
             rows=1,
             decided=rows,
             decode_ns=read_ns - begun_ns,
@@ -377,17 +371,15 @@ class Answerer:
         body = b""
         if shadow is None:
             body = work.asked.rows if loadout.seal is None else loadout.seal(work.asked.rows, work.ids)
-        record = PredictionRecord(
+        return _frame_of(
+            loadout,
+            tuple(rows),
             prediction_id=work.prediction_id,
-            decided_at=work.moment,
+            moment=work.moment,
             caller=work.caller,
-            policy_version=loadout.policy.version,
-            schema_digest=loadout.schema_digest,
-            latency_us=max(0, (self._ticks() - work.started_ns) // 1000),
             body=body,
-            rows=tuple(rows),
+            ns=self._ticks() - work.started_ns,
         )
-        return encode_record(record)
 
     def _count(self, work: Work, rows: Sequence[DecidedRow]) -> None:
         counts = self.counts
@@ -451,6 +443,21 @@ class Answerer:
             return []
         self.counts.shadowed += len(told)
         return [self._frame(work, told, shadow=seat)] if told else []
+
+
+def _frame_of(
+    loadout: Loadout,
+    rows: tuple[DecidedRow, ...],
+    *,
+    prediction_id: bytes,
+    moment: int,
+    caller: str,
+    body: bytes,
+    ns: int,
+) -> bytes:
+    """Return the record of decided rows, `ns` nanoseconds after the request was there."""
+    version, schema, latency_us = loadout.policy.version, loadout.schema_digest, max(0, ns // 1000)
+    return encode_record(PredictionRecord(prediction_id, moment, caller, version, schema, latency_us, body, rows))
 
 
 def refusal_reply(refused: Refused) -> Reply:

@@ -9,13 +9,13 @@ from typing import Any
 from trueup.serve.answering import Answerer, refusal_reply
 from trueup.serve.callers import Callers
 from trueup.serve.facts import KINDS, FactDesk
+from trueup.serve.metrics import PLAIN
 from trueup.serve.open_inference import model_metadata, read_inference, server_metadata
 from trueup.serve.openapi import openapi_document
 from trueup.serve.refusals import NoSuchPath, NotReady, Refused
 from trueup.serve.replies import Reply
 from trueup.serve.routes import Route, Routes
 
-METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 Told = Reply | Coroutine[Any, Any, Reply]
 """A reply, or one that waits for a model in another process."""
 
@@ -134,7 +134,7 @@ class Endpoints:
             except Refused as error:
                 refused = refused or error
             else:
-                return Reply(200, self._metrics(), content_type=METRICS)
+                return Reply(200, self._metrics(), content_type=PLAIN)
         raise refused or NoSuchPath("nothing is served here")
 
     def _versioned(self, route: Route) -> Desk:

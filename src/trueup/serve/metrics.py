@@ -13,7 +13,6 @@ from trueup.serve.metric_cells import Cells, read_cells
 if TYPE_CHECKING:
     from trueup.serve.replies import Reply
 
-OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = b"text/plain; version=0.0.4; charset=utf-8"
 STAGES = ("decode", "predict", "policy", "log")
 _LATENCY_S = (*(float(f"{step}e{power}") for power in range(-6, 0) for step in (5, 10, 20)), 5.0)
