@@ -59,20 +59,23 @@ def own_pipeline(folder: Path, code: bytes) -> Iterator[Any]:
 
 @pytest.fixture
 def answering_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Return what puts a program in the place of Python: it gives these bytes, one for each message, and then waits."""
+    """Return what puts a program in the place of Python: it gives these bytes, one for each message, and then waits.
 
-    def put(*answers: bytes) -> None:
+    With `until_told` it waits for the end of its input, as a well-behaved one does; else for ever.
+    """
+
+    def put(*answers: bytes, until_told: bool = False) -> None:
         program = tmp_path / "program"
         program.write_text(
             f"#!{sys.executable}\n"
-            "import sys, threading\n"
+            "import os, sys, threading\n"
             "from trueup.bundle.wire import receive\n"
             f"for answer in {answers!r}:\n"
             "    receive(sys.stdin.buffer)\n"
             "    sys.stdout.buffer.write(answer)\n"
             "    sys.stdout.buffer.flush()\n"
-            "sys.stdout.close()\n"
-            "threading.Event().wait()\n"
+            "os.close(1)\n"
+            f"{'sys.stdin.buffer.read()' if until_told else 'threading.Event().wait()'}\n"
         )
         program.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(program))

@@ -146,7 +146,7 @@ def _process(folder: Path) -> ModelProcess:
 def test_scores_of_another_shape_are_a_model_that_failed(
     answering_instead: Callable[..., None], tmp_path: Path, answer: bytes
 ) -> None:
-    answering_instead(OPENED, answer)
+    answering_instead(OPENED, answer, until_told=True)
 
     with (
         _process(tmp_path) as process,
@@ -159,7 +159,7 @@ def test_scores_of_another_shape_are_a_model_that_failed(
 def test_a_process_that_does_not_say_how_it_is_confined_is_not_used(
     answering_instead: Callable[..., None], tmp_path: Path, sandbox: dict[str, Any]
 ) -> None:
-    answering_instead(_message(sandbox))
+    answering_instead(_message(sandbox), until_told=True)
 
     with pytest.raises(ModelFailed, match="something else than was asked for"):
         _process(tmp_path)
@@ -178,7 +178,7 @@ def test_a_process_that_answers_with_garbage_and_waits_is_ended(
 
 
 def test_a_cost_without_numbers_is_a_model_that_failed(answering_instead: Callable[..., None], tmp_path: Path) -> None:
-    answering_instead(OPENED, _message({"us_per_row": "fast"}))
+    answering_instead(OPENED, _message({"us_per_row": "fast"}), until_told=True)
 
     with (
         _process(tmp_path) as process,

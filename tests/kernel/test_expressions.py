@@ -162,7 +162,8 @@ def _booleans(depth: int) -> st.SearchStrategy[str]:
         _joined("{0} IS TRUE", x),
         _joined("{0} {1} {2}", _numbers(depth - 1), signs, _numbers(depth - 1)),
         _joined("lower({0}) {1} {2}", _strings(depth - 1), signs, _text_leaves.filter(lambda text: "2016" not in text)),
-        _joined("{0} {1} {2}", _dates(depth - 1), signs, _dates(depth - 1)),
+        # of two columns, each with a function around it, nothing says that they are moments
+        _joined("{0} {1} CAST({2} AS TIMESTAMP)", _dates(depth - 1), signs, _dates(depth - 1)),
         _joined("{0} BETWEEN {1} AND {2}", _numbers(depth - 1), _number_leaves, _number_leaves),
         _joined("{0} NOT IN (1, 2.5, NULL)", _numbers(depth - 1)),
         _joined("{0} IN ('a', 'DE')", _strings(depth - 1)),

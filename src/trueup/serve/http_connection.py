@@ -142,6 +142,12 @@ class Connection(asyncio.Protocol):
         else:
             self._end()
 
+    def close_if_quiet(self) -> None:
+        """End the connection where no request has begun and no answer is on its way."""
+        transport = self._transport
+        if transport is not None and not self._pending and self._is_between() and not transport.get_write_buffer_size():
+            self._end()
+
     def close(self) -> None:
         """End the connection now; what is not answered stays unanswered."""
         if self._transport is not None:

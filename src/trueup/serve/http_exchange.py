@@ -54,6 +54,9 @@ class Kept(Protocol):
     def expire(self, now: float) -> None:
         """End what takes too long: the deadline is over."""
 
+    def close_if_quiet(self) -> None:
+        """End the connection where nothing is asked on it."""
+
     def close(self) -> None:
         """End the connection now."""
 

@@ -18,6 +18,8 @@ from trueup.serve.http_writing import AnswerWriter
 _BACKLOG = 4096
 _SWEEP_S = 1.0
 _HANDSHAKE_S = 10.0
+_QUIET_S = 1.0
+"""How long a stopping front waits for a request on a connection that asks nothing."""
 
 
 class Front:
@@ -101,21 +103,26 @@ class Front:
     async def stop(self, grace_s: float) -> int:
         """Take no more connections, answer what is asked on those there are, and close them.
 
-        A connection is told with its next answer that it was the last; those that ask nothing are closed when
-        `grace_s` seconds are over, and so are those whose answer is not ready by then.
+        A connection is told with its next answer that it was the last. One that asks nothing is closed after a second,
+        time enough for a request that was under way when it began; one whose answer is not ready is closed when
+        `grace_s` seconds are over.
 
         Returns
         -------
         int
             Requests that were left without an answer.
         """
-        ends = self._clock() + grace_s
+        began = self._clock()
+        ends, quiet_ends = began + grace_s, began + _QUIET_S
         self._exchange.draining = True
         while self._is_someone_waiting() and self._clock() < ends:
             await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         while self._exchange.connections and self._clock() < ends:
+            if self._clock() >= quiet_ends:
+                for connection in list(self._exchange.connections):
+                    connection.close_if_quiet()
             await asyncio.sleep(0.01)
         unanswered = self.in_flight
         for connection in list(self._exchange.connections):
