@@ -237,6 +237,13 @@ def test_a_signed_promise_is_read() -> None:
         ('"applied_at + INTERVAL 45 DAY"', '"applied_at + 45"', "data.label_final_at", "where a moment is needed"),
         ('exclude = ["referrer"]', "exclude = [5]", "data.exclude", "a list of texts"),
         ('exclude = ["referrer"]', 'exclude = ["a", "a"]', "data.exclude", "listed twice"),
+        (
+            '["iban", "name"]',
+            '["iban", "application_id"]',
+            "data.personal",
+            "name cases by a column that identifies nobody",
+        ),
+        ('["iban", "name"]', '["Application_ID"]', "data.personal", "kept in clear in the prediction log"),
         ('"pipeline:make"', '"pipeline.py"', "train.pipeline", "pipeline:make"),
         ("trials = 40", "trials = 0", "train.trials", "1 or more"),
         ('end = "2017-01-01"', 'end = "2015-01-01"', "rehearsal.end", "is not after start"),

@@ -96,6 +96,16 @@ def test_a_signed_charter_has_no_changes(folder: Path, capsys: pytest.CaptureFix
     assert (document["charter_digest"], document["signed_by"], document["changed"]) == (digest, "Ada", None)
 
 
+def test_a_case_named_by_a_personal_value_is_refused_with_the_way_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _edit(folder, 'case_id = "case"', 'case_id = ["happened", "case"]\npersonal = ["case"]')
+    assert main(["check", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert 'data.personal: "case" is in case_id too' in said
+    assert "take it out of personal" in said
+
+
 def test_an_edit_after_signing_is_priced_without_being_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # November is final when December ends: 30 more reviews of 5 on honest cases
     _sign(folder)

@@ -140,8 +140,8 @@ def test_the_table_of_rules_shows_counts_and_shares(project: Path, capsys: Outpu
     ]
 
 
-def test_personal_ids_are_never_examples(project: Path, capsys: Output) -> None:
-    (project / "trueup.toml").write_text(PROJECT.replace('case_id = "id"', 'case_id = "iban"'))
+def test_a_case_without_an_id_is_named_by_its_row(project: Path, capsys: Output) -> None:
+    (project / "trueup.toml").write_text(PROJECT.replace('case_id = "id"', ""))
     main(["ingest", str(project)])
     said = capsys.readouterr().out
     assert "for example row 2" in said

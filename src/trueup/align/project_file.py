@@ -461,12 +461,25 @@ def _data(section: Section) -> DataSpec | None:
     for key in ("label_known_at", "label_final_at"):
         if section.has(key) and not section.has("time"):
             section.wrong(key, "it needs data.time beside it, the moment at which the case is decided")
+    _refuse_personal_ids(section, names["case_id"], names["personal"])
     rules = read_rules(section)
     section.finish()
     if source is None or label is None:
         return None
     said = None if positive is None else str(positive).lower() if isinstance(positive, bool) else str(positive)
     return DataSpec(source, label, positive=said, split=split, rules=rules, **times, **names)  # type: ignore[arg-type]  # by key
+
+
+def _refuse_personal_ids(section: Section, case_id: tuple[str, ...], personal: tuple[str, ...]) -> None:
+    """Note each personal column that names the case: names are not encrypted, so erasing could not take it away."""
+    hidden = {name.casefold() for name in personal}  # a server hides columns in any case of letters
+    for name in case_id:
+        if name.casefold() in hidden:
+            section.wrong(
+                "personal",
+                f'"{name}" is in case_id too, and what names a case is kept in clear in the prediction log; name cases '
+                "by a column that identifies nobody, such as a number of your own, or take it out of personal",
+            )
 
 
 def _columns(section: Section, key: str) -> tuple[str, ...]:

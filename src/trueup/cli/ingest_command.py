@@ -78,9 +78,7 @@ def gate_of(project: Project) -> Gate:
     """Return the project's quality rules, ready to be evaluated on its table."""
     from trueup.data.quality.gate import Gate
 
-    data = project.data
-    shown = () if set(data.case_id) & set(data.personal) else data.case_id
-    return Gate(data.rules, shown, Path(project.folder))
+    return Gate(project.data.rules, project.data.case_id, Path(project.folder))
 
 
 def ensure_ingested(project: Project, workspace: Workspace, console: Console) -> None:

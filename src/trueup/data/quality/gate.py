@@ -33,7 +33,7 @@ class Gate:
 
     rules: tuple[QualityRule, ...]
     shown_id: tuple[str, ...] = ()
-    """Columns whose values name failing cases; empty where the project has none, or they are personal."""
+    """Columns whose values name failing cases; empty where the project has none."""
     base: Path | None = None
     """Folder that files named by foreign keys are relative to."""
 
