@@ -173,7 +173,7 @@ class _Bench:
         desk = project.desk
         if desk is None:
             raise AssertionError("the project was not opened")
-        endpoints = Endpoints({PROJECT: desk}, metrics=lambda: b"", is_ready=lambda: True)
+        endpoints = Endpoints({PROJECT: desk}, metrics=lambda _openmetrics: b"", is_ready=lambda: True)
         metrics = ServerMetrics(here / "metrics", "parts", started_at=0.0)
         teller = Teller({PROJECT: project}, lambda _: endpoints, clock=_now, ticks=time.monotonic_ns, metrics=metrics)
         return cls(desk, endpoints, teller, [body.encode() for body in bodies_by_name(1)], IdMint())
@@ -220,7 +220,7 @@ class _Bench:
         told = self.endpoints.handle(
             b"POST",
             _PATH,
-            authorization=_AUTHORIZATION,
+            headers=_HEADERS,
             body=self.bodies[place % len(self.bodies)],
             now=_now(),
             started_ns=time.monotonic_ns(),
@@ -230,8 +230,7 @@ class _Bench:
     def tell(self, place: int) -> None:
         """Answer a request of the HTTP server; it is counted once it is logged and told."""
         body = self.bodies[place % len(self.bodies)]
-        headers = {b"authorization": _AUTHORIZATION, b"content-type": b"application/json"}
-        request = Request(_Counted(self), b"POST", _PATH, query=b"", headers=headers, body=body)
+        request = Request(_Counted(self), b"POST", _PATH, query=b"", headers=_HEADERS, body=body)
         request.received_at = time.monotonic()
         self.teller.handle(request)
 
@@ -253,7 +252,8 @@ class _Counted:
         self.bench.answered += response.status == 200
 
 
-_PATH, _AUTHORIZATION = f"/predict/{PROJECT}".encode(), f"Bearer {TOKEN}".encode()
+_PATH = f"/predict/{PROJECT}".encode()
+_HEADERS = {b"authorization": f"Bearer {TOKEN}".encode(), b"content-type": b"application/json"}
 
 
 def _writing(log: RollingSegments, frames: list[bytes], count: int) -> Callable[[int], object]:

@@ -37,14 +37,26 @@ def desk(given: Loadout | None = None) -> Desk:
 
 def endpoints(given: Loadout | None = None, *, ready: bool = True) -> Endpoints:
     """Return the endpoints of a server with one project."""
-    return Endpoints({PROJECT: desk(given)}, metrics=lambda: b"# EOF\n", is_ready=lambda: ready)
+    return Endpoints(
+        {PROJECT: desk(given)},
+        metrics=lambda openmetrics: b"# EOF\n" if openmetrics else b"up 1\n",
+        is_ready=lambda: ready,
+    )
 
 
 def ask_endpoint(
-    given: Endpoints, method: str, path: str, body: bytes = b"", *, authorization: bytes | None = AUTHORIZATION
+    given: Endpoints,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    authorization: bytes | None = AUTHORIZATION,
+    accept: bytes | None = None,
 ) -> Reply:
     """Return the answer at noon."""
-    told = given.handle(method.encode(), path.encode(), authorization=authorization, body=body, now=NOON, started_ns=0)
+    sent = {b"authorization": authorization, b"accept": accept}
+    headers = {name: value for name, value in sent.items() if value is not None}
+    told = given.handle(method.encode(), path.encode(), headers=headers, body=body, now=NOON, started_ns=0)
     assert isinstance(told, Reply)
     return told
 
@@ -67,7 +79,7 @@ def serving(given: Endpoints) -> Iterator[Served]:
         told = given.handle(
             request.method,
             request.path,
-            authorization=request.headers.get(b"authorization"),
+            headers=request.headers,
             body=request.body,
             now=NOON,
             started_ns=0,

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.serve.desks import ask_endpoint, endpoints
+from tests.serve.desks import AUTHORIZATION, ask_endpoint, endpoints
 from tests.serve.loadouts import NOON, RISKY, loadout, request, seat
 
 from trueup.serve.replies import Reply
@@ -62,8 +62,14 @@ def test_a_prediction_and_a_fact_belong_to_the_log_of_their_project() -> None:
 
 def test_metrics_are_the_text_that_prometheus_tools_read() -> None:
     told = ask_endpoint(endpoints(), "GET", "/metrics", authorization=b"Bearer only-metrics")
-    assert (told.status, told.body) == (200, b"# EOF\n")
-    assert told.content_type.startswith(b"text/plain; version=0.0.4; charset=utf-8")
+    assert (told.status, told.body, told.headers) == (200, b"up 1\n", ((b"vary", b"accept"),))
+    assert told.content_type == b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_metrics_are_openmetrics_where_the_scraper_asks_for_it() -> None:
+    told = ask_endpoint(endpoints(), "GET", "/metrics", accept=b"application/openmetrics-text; version=1.0.0")
+    assert (told.status, told.body, told.headers) == (200, b"# EOF\n", ((b"vary", b"accept"),))
+    assert told.content_type == b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def test_unknown_paths_and_methods_are_told() -> None:
@@ -90,7 +96,7 @@ def test_a_model_in_another_process_is_waited_for() -> None:
     told = at.handle(
         b"POST",
         b"/predict",
-        authorization=b"Bearer a-token-of-the-tests",
+        headers={b"authorization": AUTHORIZATION},
         body=request(RISKY),
         now=NOON,
         started_ns=0,

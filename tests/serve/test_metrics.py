@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueup.serve.metric_cells import Cells, TooManySeries
-from trueup.serve.metrics import ServerMetrics, exposition
+from trueup.serve.metrics import ServerMetrics, exposition, wants_openmetrics
+
+OF_PROMETHEUS_2 = (
+    b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    b"text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+OF_PROMETHEUS_3 = (
+    b"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    b"application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    b"text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
 
 
 @contextmanager
@@ -62,6 +73,54 @@ def test_openmetrics_names_a_counter_without_total_and_ends_with_a_mark(tmp_path
     assert "# TYPE trueup_requests counter\ntrueup_requests_total{status=" in text
     assert "# UNIT trueup_request_seconds seconds\n" in text
     assert text.endswith("\n# EOF\n")
+
+
+def test_both_formats_hold_the_same_samples(tmp_path: Path) -> None:
+    with counting(tmp_path) as metrics:
+        fill(metrics)
+        assert samples(tmp_path, openmetrics=True) == samples(tmp_path, openmetrics=False)
+
+
+def test_the_parser_of_openmetrics_reads_every_sample(tmp_path: Path) -> None:
+    with counting(tmp_path) as metrics:
+        fill(metrics)
+        lines = metrics.text(openmetrics=True).decode().splitlines()
+    # promtool reads OpenMetrics only to fill a database, and there each sample needs its time
+    timed = [line if line[0] == "#" else f"{line} 1600000000" for line in lines]
+    whole = filled(tmp_path / "whole", timed)
+    assert (whole.returncode, whole.stderr) == (0, "")
+    [block] = (tmp_path / "whole").glob("*/meta.json")
+    assert json.loads(block.read_text())["stats"]["numSamples"] == sum(line[0] != "#" for line in lines)
+    assert "EOF" in filled(tmp_path / "cut", timed[:-1]).stderr
+
+
+def filled(database: Path, lines: list[str]) -> subprocess.CompletedProcess[str]:
+    database.mkdir()
+    file = database / "metrics.txt"
+    file.write_text("\n".join(lines) + "\n")
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(file), str(database)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        (b"", False),
+        (b"*/*", False),
+        (b"text/plain", False),
+        (b"application/openmetrics-text", True),
+        (b'Application/OpenMetrics-Text; version="1.0.0"', True),
+        (b"application/openmetrics-text; version=0.0.1", False),
+        (b"application/openmetrics-text; version=1.0.0; q=0", False),
+        (b"application/openmetrics-text; version=1.0.0; q=much", False),
+        (b"application/openmetrics-text;version=1.0.0;q=0.2, text/plain;q=0.5", False),
+        (OF_PROMETHEUS_2, True),
+        (OF_PROMETHEUS_3, True),
+        (b"\xff;;,=,", False),
+    ],
+)
+def test_openmetrics_is_for_who_asks_for_it_by_name(accept: bytes, wanted: bool) -> None:
+    assert wants_openmetrics(accept) == wanted
 
 
 def test_a_latency_lies_in_the_buckets_that_hold_it(tmp_path: Path) -> None:

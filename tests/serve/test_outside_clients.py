@@ -51,6 +51,9 @@ def test_promtool_has_nothing_to_say_of_the_metrics(server: RunningServer) -> No
     said = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
     assert "trueup_predictions_served_total" in text
+    asked = server.client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert asked.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert asked.text.endswith("\n# EOF\n")
 
 
 # --- Triton's client

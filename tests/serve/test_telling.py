@@ -59,7 +59,7 @@ async def told_of(folder: Path, durability: Durability, *requests: tuple[bytes, 
     desks = {PROJECT: project.desk}
     teller = Teller(
         {PROJECT: project},
-        lambda is_ready: Endpoints(desks, metrics=lambda: b"", is_ready=is_ready),
+        lambda is_ready: Endpoints(desks, metrics=lambda _openmetrics: b"", is_ready=is_ready),
         clock=lambda: NOON,
         ticks=time.monotonic_ns,
         metrics=recorder_metrics,

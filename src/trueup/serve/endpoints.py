@@ -9,7 +9,7 @@ from typing import Any
 from trueup.serve.answering import Answerer, refusal_reply
 from trueup.serve.callers import Callers
 from trueup.serve.facts import KINDS, FactDesk
-from trueup.serve.metrics import PLAIN
+from trueup.serve.metrics import OPENMETRICS, PLAIN, wants_openmetrics
 from trueup.serve.open_inference import model_metadata, read_inference, server_metadata
 from trueup.serve.openapi import openapi_document
 from trueup.serve.refusals import NoSuchPath, NotReady, Refused
@@ -18,6 +18,8 @@ from trueup.serve.routes import Route, Routes
 
 Told = Reply | Coroutine[Any, Any, Reply]
 """A reply, or one that waits for a model in another process."""
+Headers = Mapping[bytes, bytes]
+_TOKEN = b"authorization"
 
 
 @dataclass
@@ -37,18 +39,18 @@ class Endpoints:
     desks : mapping of str to Desk
         By project.
     metrics : callable
-        Returns the text of ``GET /metrics``.
+        Returns the text of ``GET /metrics``; in OpenMetrics where it is given True.
     is_ready : callable
         Whether the server should be sent requests: it is warm, and can log.
     """
 
     def __init__(
-        self, desks: Mapping[str, Desk], *, metrics: Callable[[], bytes], is_ready: Callable[[], bool]
+        self, desks: Mapping[str, Desk], *, metrics: Callable[[bool], bytes], is_ready: Callable[[], bool]
     ) -> None:
         self._desks = dict(desks)
         self._routes = Routes(list(desks))
         self._metrics, self._is_ready = metrics, is_ready
-        self._operations: dict[str, Callable[[Route, bytes | None, bytes, int, int], Told]] = {
+        self._operations: dict[str, Callable[[Route, Headers, bytes, int, int], Told]] = {
             "predict": self._predict,
             "infer": self._infer,
             **dict.fromkeys(KINDS, self._take_facts),
@@ -61,17 +63,15 @@ class Endpoints:
             "metrics": self._tell_metrics,
         }
 
-    def handle(
-        self, method: bytes, path: bytes, *, authorization: bytes | None, body: bytes, now: int, started_ns: int
-    ) -> Told:
+    def handle(self, method: bytes, path: bytes, *, headers: Headers, body: bytes, now: int, started_ns: int) -> Told:
         """Return the answer to a request.
 
         Parameters
         ----------
         method, path : bytes
             The path without its query.
-        authorization : bytes or None
-            The header.
+        headers : mapping of bytes to bytes
+            By lower-case names.
         body : bytes
         now : int
             Microseconds UTC.
@@ -80,22 +80,22 @@ class Endpoints:
         """
         try:
             route = self._routes.find(method, path)
-            return self._operations[route.operation](route, authorization, body, now, started_ns)
+            return self._operations[route.operation](route, headers, body, now, started_ns)
         except Refused as refused:
             return refusal_reply(refused)
 
-    def _predict(self, route: Route, authorization: bytes | None, body: bytes, now: int, started_ns: int) -> Told:
+    def _predict(self, route: Route, headers: Headers, body: bytes, now: int, started_ns: int) -> Told:
         desk = self._desks[route.project]
-        caller = desk.callers.name_of(authorization, scope="predict", now=now)
+        caller = desk.callers.name_of(headers.get(_TOKEN), scope="predict", now=now)
         begun = desk.answerer.begin(body, caller=caller, now=now, started_ns=started_ns)
         if isinstance(begun, Reply):
             begun.project = route.project
             return begun
         return _later(desk.answerer.wait(begun), route.project)
 
-    def _infer(self, route: Route, authorization: bytes | None, body: bytes, now: int, started_ns: int) -> Told:
+    def _infer(self, route: Route, headers: Headers, body: bytes, now: int, started_ns: int) -> Told:
         desk = self._versioned(route)
-        caller = desk.callers.name_of(authorization, scope="predict", now=now)
+        caller = desk.callers.name_of(headers.get(_TOKEN), scope="predict", now=now)
         most_rows = desk.answerer.loadout.champion.reader.most_rows
         asked, form = read_inference(body, model=route.project, most_rows=most_rows)
         begun = desk.answerer.begin_asked(asked, caller=caller, now=now, started_ns=started_ns, form=form)
@@ -104,16 +104,16 @@ class Endpoints:
             return begun
         return _later(desk.answerer.wait(begun), route.project)
 
-    def _take_facts(self, route: Route, authorization: bytes | None, body: bytes, now: int, _started_ns: int) -> Reply:
+    def _take_facts(self, route: Route, headers: Headers, body: bytes, now: int, _started_ns: int) -> Reply:
         desk = self._desks[route.project]
-        caller = desk.callers.name_of(authorization, scope="facts", now=now)
+        caller = desk.callers.name_of(headers.get(_TOKEN), scope="facts", now=now)
         reply = desk.facts.take(route.operation, body, caller=caller, now=now)
         reply.project = route.project
         return reply
 
-    def _model_metadata(self, route: Route, authorization: bytes | None, _body: bytes, now: int, _ns: int) -> Reply:
+    def _model_metadata(self, route: Route, headers: Headers, _body: bytes, now: int, _ns: int) -> Reply:
         desk = self._versioned(route)
-        desk.callers.name_of(authorization, scope="predict", now=now)
+        desk.callers.name_of(headers.get(_TOKEN), scope="predict", now=now)
         return Reply(200, model_metadata(route.project, desk.answerer.loadout))
 
     def _model_ready(self, route: Route, *_: object) -> Reply:
@@ -126,16 +126,26 @@ class Endpoints:
         name = "".join(f'"name":"{name}",' for name in named.values())
         return Reply(200, f'{{{name}"ready":true}}'.encode())
 
-    def _tell_metrics(self, _route: Route, authorization: bytes | None, _body: bytes, now: int, _ns: int) -> Reply:
+    def _tell_metrics(self, _route: Route, headers: Headers, _body: bytes, now: int, _ns: int) -> Reply:
+        self._of_whom(lambda callers: callers.name_of(headers.get(_TOKEN), scope="metrics", now=now))
+        openmetrics = wants_openmetrics(headers.get(b"accept", b""))
+        kind = OPENMETRICS if openmetrics else PLAIN
+        return Reply(200, self._metrics(openmetrics), content_type=kind, headers=((b"vary", b"accept"),))
+
+    def _of_whom(self, ask: Callable[[Callers], object]) -> list[str]:
+        """Return the projects whose callers do not refuse; what the first says where all do."""
+        known: list[str] = []
         refused: Refused | None = None
-        for desk in self._desks.values():
+        for name, desk in self._desks.items():
             try:
-                desk.callers.name_of(authorization, scope="metrics", now=now)
+                ask(desk.callers)
             except Refused as error:
                 refused = refused or error
             else:
-                return Reply(200, self._metrics(), content_type=PLAIN)
-        raise refused or NoSuchPath("nothing is served here")
+                known.append(name)
+        if not known:
+            raise refused or NoSuchPath("nothing is served here")
+        return known
 
     def _versioned(self, route: Route) -> Desk:
         desk = self._desks[route.project]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trueup.serve.replies import Reply
 
 PLAIN = b"text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 STAGES = ("decode", "predict", "policy", "log")
 _LATENCY_S = (*(float(f"{step}e{power}") for power in range(-6, 0) for step in (5, 10, 20)), 5.0)
 """5, 10, 20, 50 ... microseconds to 5 seconds."""
@@ -200,6 +201,32 @@ def exposition(folder: Path, *, openmetrics: bool) -> bytes:
     if openmetrics:
         lines.append("# EOF")
     return ("\n".join(lines) + "\n").encode()
+
+
+def wants_openmetrics(accept: bytes) -> bool:
+    """Return whether an ``Accept`` header asks for OpenMetrics 1.0.0 at least as much as for the older text.
+
+    Only a header that names it does: who takes anything gets the older text.
+    """
+    openmetrics = older = 0.0
+    for entry in accept.decode("latin-1").lower().split(","):
+        kind, *parameters = (part.strip() for part in entry.split(";"))
+        said = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if kind == "application/openmetrics-text":
+            if said.get("version", "1.0.0").strip('"') == "1.0.0":
+                openmetrics = max(openmetrics, _weight(said.get("q", "1")))
+        elif kind in {"text/plain", "text/*", "*/*"}:
+            older = max(older, _weight(said.get("q", "1")))
+    return openmetrics > 0 and openmetrics >= older
+
+
+def _weight(text: str) -> float:
+    """Return a weight of ``Accept``, from 0 to 1; what is none counts as not wanted."""
+    try:
+        weight = float(text)
+    except ValueError:
+        return 0.0
+    return weight if 0.0 <= weight <= 1.0 else 0.0
 
 
 def _samples(family: Family, sums: dict[str, float], living: Sequence[dict[str, float]]) -> Iterable[tuple[str, float]]:

@@ -104,7 +104,9 @@ def _server_paths() -> Json:
             "/health/ready", "Whether to send it requests", ready, token=False, python="client.health()"
         ),
         "/openapi.json": _get("/openapi.json", "This document", {"type": "object"}, token=False),
-        "/metrics": _get("/metrics", "Metrics (Prometheus text format)", None, token=True),
+        "/metrics": _get(
+            "/metrics", "Metrics (Prometheus text format, or OpenMetrics where Accept asks for it)", None, token=True
+        ),
     }
 
 
@@ -227,7 +229,11 @@ def _fact_schema(kind: str, project: str) -> Json:
 
 
 def _get(path: str, summary: str, answer: Json | None, *, token: bool, python: str = "") -> Json:
-    content = {"text/plain": {}} if answer is None else {"application/json": {"schema": answer}}
+    content = (
+        {"text/plain": {}, "application/openmetrics-text": {}}
+        if answer is None
+        else {"application/json": {"schema": answer}}
+    )
     told = ["400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503"]
     return {
         "get": {

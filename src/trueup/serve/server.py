@@ -123,7 +123,7 @@ class _Server:
             projects,
             lambda is_ready: Endpoints(
                 {name: project.desk for name, project in projects.items() if project.desk is not None},
-                metrics=lambda: metrics.text(openmetrics=False),
+                metrics=lambda openmetrics: metrics.text(openmetrics=openmetrics),
                 is_ready=is_ready,
             ),
             clock=wall_clock,

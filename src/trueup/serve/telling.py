@@ -98,7 +98,7 @@ class Teller:
             told = self._endpoints.handle(
                 request.method,
                 request.path,
-                authorization=request.headers.get(b"authorization"),
+                headers=request.headers,
                 body=request.body,
                 now=now,
                 started_ns=int(request.received_at * 1e9),
