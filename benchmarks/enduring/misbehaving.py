@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.serve.lakes import TOKEN
+
 from benchmarks.enduring.asking import Asked, Askers, Requests
 from benchmarks.enduring.killing import Acknowledged
 from benchmarks.enduring.wires import Answer, connect
@@ -22,6 +24,7 @@ _BAD = (
     b"POST /predict HTTP/9.9\r\nhost: a\r\n\r\n",
     b"\r\n" * 5000 + b"nonsense\r\n\r\n",
 )
+_MUCH = f"GET /openapi.json HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {TOKEN}\r\n\r\n".encode()
 
 
 @dataclass
@@ -120,7 +123,7 @@ class Enduring:
         _, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1024)
         with suppress(ConnectionError, TimeoutError):
             for _ in range(200):
-                writer.write(b"GET /openapi.json HTTP/1.1\r\nhost: here\r\n\r\n" * 20)
+                writer.write(_MUCH * 20)
                 await asyncio.wait_for(writer.drain(), 0.5)
         writer.transport.abort()
 

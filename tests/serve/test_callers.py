@@ -44,6 +44,20 @@ def test_a_token_ends_at_its_moment_although_it_was_good_before() -> None:
         callers.name_of(b"Bearer guest-token", scope="predict", now=NOW + 1)
 
 
+def test_any_token_that_has_not_ended_lets_its_caller_in() -> None:
+    callers = Callers(GRANTS)
+    for token in (b"shop-token", b"metrics-token", b"guest-token"):
+        callers.admit(b"Bearer " + token, now=NOW)
+    with pytest.raises(NoToken, match="has ended"):
+        callers.admit(b"Bearer guest-token", now=NOW + 1)
+    for header in (None, b"Bearer other"):
+        with pytest.raises(NoToken):
+            callers.admit(header, now=NOW)
+        with pytest.raises(NoToken):
+            Callers(()).admit(header, now=NOW)
+        Callers((), open_to_all=("predict",)).admit(header, now=NOW)
+
+
 def test_where_nobody_asks_for_a_token_everybody_may() -> None:
     callers = Callers((), open_to_all=("predict",))
     assert callers.name_of(None, scope="predict", now=NOW) == ANYBODY

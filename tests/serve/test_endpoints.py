@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
-from tests.serve.desks import AUTHORIZATION, ask_endpoint, endpoints
+from tests.serve.desks import AUTHORIZATION, ask_endpoint, desk, endpoints
 from tests.serve.loadouts import NOON, RISKY, loadout, request, seat
 
+from trueup.lake.desired_state import TokenGrant, token_digest
+from trueup.serve.callers import Callers
+from trueup.serve.endpoints import Endpoints
 from trueup.serve.replies import Reply
 
 PATHS = [
@@ -17,6 +21,7 @@ PATHS = [
     ("POST", "/interventions/small-fraud"),
     ("POST", "/verdicts/small-fraud"),
     ("POST", "/events"),
+    ("GET", "/openapi.json"),
     ("GET", "/metrics"),
 ]
 
@@ -28,7 +33,7 @@ def test_all_but_health_needs_a_token(method: str, path: str) -> None:
     assert refused.headers[0][0] == b"www-authenticate"
 
 
-@pytest.mark.parametrize(("method", "path"), PATHS[:-1])
+@pytest.mark.parametrize(("method", "path"), PATHS[:-2])
 def test_a_token_for_metrics_is_good_for_nothing_else(method: str, path: str) -> None:
     refused = ask_endpoint(endpoints(), method, path, b"{}", authorization=b"Bearer only-metrics")
     assert refused.status == 403
@@ -36,10 +41,20 @@ def test_a_token_for_metrics_is_good_for_nothing_else(method: str, path: str) ->
 
 @pytest.mark.parametrize(
     "path",
-    ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/small-fraud/ready", "/health/live", "/openapi.json"],
+    ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/small-fraud/ready", "/health/live"],
 )
 def test_health_needs_none(path: str) -> None:
     assert ask_endpoint(endpoints(), "GET", path, authorization=None).status == 200
+
+
+def test_any_token_opens_the_document_and_shows_the_projects_it_is_good_for() -> None:
+    other = replace(desk(), callers=Callers([TokenGrant("others", token_digest("others"), ("facts",))]))
+    both = Endpoints({"small-fraud": desk(), "other": other}, metrics=lambda _: b"", is_ready=lambda: True)
+    for token, shown in ((b"only-metrics", "small-fraud"), (b"others", "other")):
+        told = ask_endpoint(both, "GET", "/openapi.json", authorization=b"Bearer " + token)
+        paths = json.loads(told.body)["paths"]
+        assert [path for path in paths if path.startswith("/predict/")] == [f"/predict/{shown}"]
+    assert ask_endpoint(both, "GET", "/openapi.json", authorization=b"Bearer neither").status == 401
 
 
 def test_a_server_that_is_not_ready_says_so_and_lives() -> None:

@@ -144,7 +144,7 @@ def _tell_ready(target: Target, url: str, console: Console) -> None:
             f"The first caller's token is in {target.token_file}; ask, for example:",
             f'  curl -H "Authorization: Bearer $(cat {target.token_file})" {url}/v2/models/{project}',
         ]
-    lines.append(f"What can be asked, with examples: {url}/openapi.json")
+    lines.append(f"What can be asked, with examples, for who sends a token: {url}/openapi.json")
     console.result(document, lines)
 
 

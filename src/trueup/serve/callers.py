@@ -59,11 +59,21 @@ class Callers:
             if scope in self._open:
                 return ANYBODY
             grant = self._find(header)
-        if grant.until is not None and now >= grant.until:
-            raise NoToken("the token has ended; ask an operator for a new one")
+        _refuse_ended(grant, now)
         if scope not in grant.scopes:
             raise WrongScope(f'the token is not good for "{scope}"; ask an operator for one that is', scope=scope)
         return grant.name
+
+    def admit(self, header: bytes | None, *, now: int) -> None:
+        """Let in who has a token, whatever it is good for; everybody where some scope asks for none.
+
+        Raises
+        ------
+        NoToken
+            No token, one that is not known, or one that has ended.
+        """
+        if not self._open:
+            _refuse_ended(self._find(header), now)
 
     def _find(self, header: bytes | None) -> TokenGrant:
         kind, _, token = (header or b"")[:_LONGEST_HEADER].partition(b" ")
@@ -76,3 +86,8 @@ class Callers:
         if len(self._known) < _MOST_KNOWN:
             self._known[header] = found[0]
         return found[0]
+
+
+def _refuse_ended(grant: TokenGrant, now: int) -> None:
+    if grant.until is not None and now >= grant.until:
+        raise NoToken("the token has ended; ask an operator for a new one")

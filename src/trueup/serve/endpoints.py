@@ -59,7 +59,7 @@ class Endpoints:
             "server_metadata": lambda *_: Reply(200, server_metadata()),
             "live": lambda *_: Reply(200, b'{"live":true}'),
             "ready": lambda *_: self._ready({}),
-            "openapi": lambda *_: Reply(200, openapi_document({n: d.answerer.loadout for n, d in self._desks.items()})),
+            "openapi": self._document,
             "metrics": self._tell_metrics,
         }
 
@@ -131,6 +131,10 @@ class Endpoints:
         openmetrics = wants_openmetrics(headers.get(b"accept", b""))
         kind = OPENMETRICS if openmetrics else PLAIN
         return Reply(200, self._metrics(openmetrics), content_type=kind, headers=((b"vary", b"accept"),))
+
+    def _document(self, _route: Route, headers: Headers, _body: bytes, now: int, _ns: int) -> Reply:
+        known = self._of_whom(lambda callers: callers.admit(headers.get(_TOKEN), now=now))
+        return Reply(200, openapi_document({name: self._desks[name].answerer.loadout for name in known}))
 
     def _of_whom(self, ask: Callable[[Callers], object]) -> list[str]:
         """Return the projects whose callers do not refuse; what the first says where all do."""

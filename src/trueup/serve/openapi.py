@@ -103,7 +103,7 @@ def _server_paths() -> Json:
         "/health/ready": _get(
             "/health/ready", "Whether to send it requests", ready, token=False, python="client.health()"
         ),
-        "/openapi.json": _get("/openapi.json", "This document", {"type": "object"}, token=False),
+        "/openapi.json": _get("/openapi.json", "This document", {"type": "object"}, token=True),
         "/metrics": _get(
             "/metrics", "Metrics (Prometheus text format, or OpenMetrics where Accept asks for it)", None, token=True
         ),
