@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.lake.failing_disk import BROKEN, FailingDisk, in_turn
 
 from trueup.align.allocation import Pace
 from trueup.align.streaming import MemoryTokens, StreamDecider, Terms
@@ -24,15 +26,15 @@ HAMMER = """
 import sys
 from pathlib import Path
 from trueup.lake.capacity_file import CapacityFile
-tokens, who, cases = CapacityFile(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+who, cases, together = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+tokens = CapacityFile(Path(sys.argv[1]), sync=together > 1)
 number = 0
-while True:
-    name = f"{who}-{number}"
-    if tokens.take(0, name.encode(), exploring=False, most=cases, in_all=cases):
-        print(name, flush=True)
-    elif tokens.used(0)[0] >= cases:
-        break
-    number += 1
+while tokens.used(0)[0] < cases:
+    names = [f"{who}-{number + more}" for more in range(together)]
+    taken = [name for name in names if tokens.take(0, name.encode(), exploring=False, most=cases, in_all=cases)]
+    tokens.sync()
+    print(*taken, sep="\\n", flush=True)
+    number += together
 """
 
 
@@ -151,12 +153,14 @@ def test_tokens_given_away_are_gone_but_never_those_already_used(tmp_path: Path)
     assert tokens.lower(MAY, 3) == 2
 
 
-def test_killed_processes_never_make_a_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [1, 10])
+def test_killed_processes_never_make_a_token(tmp_path: Path, together: int) -> None:
+    """Also where they sync several together, as with durability `disk`."""
     cases, said = 4_000, []
     for number in range(12):
         command = [sys.executable, "-c", HAMMER, str(tmp_path)]
         pair = [
-            subprocess.Popen([*command, f"{number}{who}", str(cases)], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen([*command, f"{number}{who}", str(cases), str(together)], stdout=subprocess.PIPE, text=True)
             for who in "xy"
         ]
         assert pair[0].stdout is not None
@@ -168,10 +172,11 @@ def test_killed_processes_never_make_a_token(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             rest, _ = process.communicate()
             said += [line.strip() for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    said = [name for name in said if name]
     used, _ = CapacityFile(tmp_path).used(0)
     assert len(said) == len(set(said)) <= used <= cases
-    # a kill may waste the token that was being taken, one for each process
-    assert used - len(said) <= 24
+    # a kill may waste the tokens that were being taken, those of one commit for each process
+    assert used - len(said) <= 24 * together
     tokens = CapacityFile(tmp_path)
     assert all(take(tokens, name, start=0, most=cases, in_all=cases) for name in said)
     assert tokens.used(0)[0] == used
@@ -221,3 +226,87 @@ def test_who_waited_for_the_lock_in_vain_does_not_wait_again_until_it_is_free(tm
             take(tokens, name)
     os.close(held)
     assert take(tokens, "b")
+
+
+def test_all_tokens_taken_since_are_on_the_disk_with_one_sync(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    tokens = CapacityFile(tmp_path, sync=True, disk=disk)
+    assert all(take(tokens, f"{number}", most=100, in_all=100) for number in range(100))
+    assert disk.flushes == 0
+    tokens.sync()
+    tokens.sync()
+    assert disk.flushes == 1
+    assert take(tokens, "more", start=JUNE)
+    tokens.sync()
+    assert disk.flushes == 2
+
+
+def test_without_durability_disk_nothing_waits_for_the_disk(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    tokens = CapacityFile(tmp_path, disk=disk)
+    assert take(tokens, "a")
+    tokens.sync()
+    assert disk.flushes == 0
+
+
+def test_who_answers_by_the_token_of_another_process_syncs_it_too(tmp_path: Path) -> None:
+    one, disk = CapacityFile(tmp_path, sync=True), FailingDisk()
+    other = CapacityFile(tmp_path, sync=True, disk=disk)
+    assert take(one, "a")
+    assert other.taken(MAY, b"a") is False
+    other.sync()
+    assert disk.flushes == 1
+
+
+def test_tokens_that_the_disk_refused_are_written_again_with_the_next_sync(tmp_path: Path) -> None:
+    tokens = CapacityFile(tmp_path, sync=True, disk=FailingDisk(on_flush=in_turn(None, BROKEN)))
+    assert take(tokens, "kept")
+    tokens.sync()
+    assert take(tokens, "a")
+    assert take(tokens, "b")
+    with pytest.raises(CapacityUnavailable, match="cannot be counted"):
+        tokens.sync()
+    file = tmp_path / f"{MAY}.tokens"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:32] + bytes(64))  # an operating system may forget what a disk refused
+    tokens.sync()
+    assert file.read_bytes() == whole
+
+
+def test_nobody_waits_for_the_disk_of_another_process(tmp_path: Path) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        entered.set()
+        assert gate.wait(60)
+
+    one = CapacityFile(tmp_path, sync=True, disk=FailingDisk(on_flush=waits))
+    other = CapacityFile(tmp_path, sync=True, wait_seconds=0.0)
+    assert take(one, "a")
+    syncing = threading.Thread(target=one.sync)
+    syncing.start()
+    assert entered.wait(60)
+    assert take(other, "b")
+    assert take(one, "c")
+    gate.set()
+    syncing.join()
+    one.close()
+
+
+def test_a_limit_is_on_the_disk_before_it_is_said_whatever_the_durability(tmp_path: Path) -> None:
+    disk = FailingDisk(on_flush=in_turn(None, None, BROKEN))
+    tokens = CapacityFile(tmp_path, disk=disk)
+    tokens.limit(MAY, 2, version=1)
+    assert tokens.lower(MAY, 1) == 1
+    assert disk.flushes == 2
+    with pytest.raises(CapacityUnavailable):
+        tokens.lower(MAY, 0)
+
+
+def test_a_period_whose_tokens_are_not_on_the_disk_yet_is_kept_open(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    tokens = CapacityFile(tmp_path, sync=True, disk=disk)
+    starts = [MAY + number for number in range(6)]
+    assert all(take(tokens, "a", start=start) for start in starts)
+    tokens.sync()
+    assert disk.flushes == len(starts)

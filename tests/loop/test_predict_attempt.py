@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.lake.failing_disk import BROKEN, FailingDisk
 from tests.loop.predicting import NOW, Packaged, answers, sealed, told
 
 from trueup.align.streaming import TokenCounter
 from trueup.kernel.durations import MICROSECONDS_PER_DAY as DAY
 from trueup.kernel.ids import IdMint
-from trueup.lake.capacity_file import CapacityFile
+from trueup.lake.capacity_file import CapacityFile, CapacityUnavailable
 from trueup.loop.predict_journal import RunDiffers, RunElsewhere
 from trueup.loop.predict_logging import LogTarget
 from trueup.loop.predict_reading import CannotPredict
@@ -100,6 +101,23 @@ def test_tokens_that_were_taken_before_an_end_are_found_again(
     assert tokens.used(fraud.project.charter.calendar().start_of(NOW))[0] == taken
 
     assert_as_if_never_interrupted(fraud, grouped_rows, target, tokens=tokens, folder=tmp_path, allocation=allocation)
+
+
+def test_nothing_is_logged_or_told_whose_tokens_are_not_on_the_disk(
+    fraud: Packaged, grouped_rows: Path, target: LogTarget, tmp_path: Path
+) -> None:
+    tokens, out = (
+        CapacityFile(tmp_path / "capacity", sync=True, disk=FailingDisk(on_flush=lambda: BROKEN)),
+        tmp_path / "a.csv",
+    )
+    refusing = replace(target, sync_tokens=tokens.sync)
+    with pytest.raises(CapacityUnavailable):
+        fraud.predict(grouped_rows, out, run=RUN, log=refusing, tokens=tokens)
+    assert not out.exists()
+    assert not list(target.spool.hot(fraud.project.name).glob("*.segment"))
+    tokens = CapacityFile(tmp_path / "capacity", sync=True)
+
+    assert_as_if_never_interrupted(fraud, grouped_rows, target, tokens=tokens, folder=tmp_path, allocation="streaming")
 
 
 def test_a_run_that_decided_nothing_begins_when_it_is_asked_for_again(

@@ -23,7 +23,7 @@ from tests.serve.lakes import PROJECT as CHARTER
 
 from trueup.align.decision_policy import DecisionPolicy, policy_document
 from trueup.align.project_file import parse_project
-from trueup.align.streaming import MemoryTokens, StreamDecider, Terms
+from trueup.align.streaming import MemoryTokens, StreamDecider, Terms, TokenCounter
 from trueup.bundle.fast_answers import FastAnswers
 from trueup.bundle.golden import make_golden_requests
 from trueup.bundle.loading import LoadedBundle, open_bundle
@@ -107,7 +107,7 @@ def loadout(
     others: Sequence[Seat] = (),
     *,
     document: dict[str, Any] | None = None,
-    tokens: MemoryTokens | None = None,
+    tokens: TokenCounter | None = None,
     **options: Any,
 ) -> Loadout:
     """Return a loadout of the small charter: three cases a day, first come, first served."""

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from tests.lake.failing_disk import BROKEN, FailingDisk
 from tests.serve.desks import AUTHORIZATION, PROJECT, desk
-from tests.serve.loadouts import NOON, RISKY
+from tests.serve.loadouts import NOON, RISKY, document_of, loadout
 
+from trueup.align.charter import Capacity
 from trueup.align.streaming import MemoryTokens
+from trueup.lake.capacity_file import CapacityFile
 from trueup.lake.rolling import RollingSegments
 from trueup.lake.segments import list_segments, read_segment
 from trueup.serve.endpoints import Endpoints
 from trueup.serve.http_messages import Request, Response
+from trueup.serve.loadout import Loadout
 from trueup.serve.metrics import ServerMetrics, exposition
 from trueup.serve.recording import RecorderLimits, make_recorder
 from trueup.serve.served_project import Sealing, ServedProject
@@ -41,7 +46,13 @@ class Asked:
         self.told.set_result(response)
 
 
-async def told_of(folder: Path, durability: Durability, *requests: tuple[bytes, Any]) -> tuple[list[int], int, bytes]:
+async def told_of(
+    folder: Path,
+    durability: Durability,
+    *requests: tuple[bytes, Any],
+    given: Loadout | None = None,
+    with_each_commit: Callable[[], None] | None = None,
+) -> tuple[list[int], int, bytes]:
     """Return the statuses of requests of one moment, how many records the log has then, and the metrics."""
     recorder_metrics = ServerMetrics(folder / "metrics", "one", started_at=0.0)
     recorder = make_recorder(
@@ -51,11 +62,12 @@ async def told_of(folder: Path, durability: Durability, *requests: tuple[bytes, 
         clock=lambda: 0.0,
         limits=RecorderLimits(buffered_bytes=20_000),
         logged=recorder_metrics.logged,
+        with_each_commit=with_each_commit,
     )
     project = ServedProject(
         PROJECT, recorder=recorder, tokens=MemoryTokens(), ticks=time.monotonic_ns, sealing=Sealing(_seal_nothing)
     )
-    project.desk = desk()
+    project.desk = desk(given)
     desks = {PROJECT: project.desk}
     teller = Teller(
         {PROJECT: project},
@@ -105,3 +117,22 @@ def test_only_predictions_that_were_told_and_written_are_counted(tmp_path: Path,
     assert logged == 2
     for line in ("served_total 1", "logged_total 1", "unlogged 0"):
         assert f"trueup_predictions_{line}\n".encode() in metrics
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_tokens_of_a_hundred_rows_are_on_the_disk_with_one_sync_before_any_answer_leaves(
+    tmp_path: Path, refused: bool
+) -> None:
+    disk = FailingDisk(on_flush=lambda: BROKEN if refused else None)
+    tokens = CapacityFile(tmp_path / "capacity", sync=True, disk=disk)
+    many = loadout(tokens=tokens, document=document_of(capacity=Capacity(1_000, "day")))
+    path = f"/predict/{PROJECT}".encode()
+    requests = [(path, {"rows": [{**RISKY, "case": f"{part}-{row}"} for row in range(50)]}) for part in "ab"]
+    statuses, logged, _ = asyncio.run(told_of(tmp_path, "disk", *requests, given=many, with_each_commit=tokens.sync))
+    assert (statuses, logged) == (([503, 503], 0) if refused else ([200, 200], 2))
+    assert disk.flushes == 1
+    assert sum(CapacityFile(tmp_path / "capacity").used(start)[0] for start in many_periods(tmp_path)) == 100
+
+
+def many_periods(folder: Path) -> list[int]:
+    return [int(path.stem) for path in (folder / "capacity").glob("*.tokens")]

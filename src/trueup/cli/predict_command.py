@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         log = _log_of(bundle.manifest.project, spool, workspace)
         now = _now()
         capacity = _capacity(spool, bundle.manifest, arguments, lake=workspace.root / "lake", now=now)
+        log = replace(log, sync_tokens=capacity.sync)
         with _sealing(log, bundle.manifest.project, order, console):
             told = predict(
                 source,

@@ -7,7 +7,9 @@ where a slot began, so that all processes solve one cut-off. A process that dies
 stopped while it holds the lock is not waited for longer than a moment.
 
 Each process reads only what was appended since it last looked, and asks for no lock for a prediction that it knows to
-have a token, nor once nothing is left. Nothing slower than the standard library is imported.
+have a token, nor once nothing is left. Where tokens must outlive a lost power nobody waits for the disk under the lock:
+`CapacityFile.sync` makes all entries that this process knows of durable at once, also those of others, before the
+answers leave that were decided by them. Nothing slower than the standard library is imported.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from trueup.lake.disk import SystemDisk
+from trueup.lake.disk import Disk, SystemDisk
 from trueup.lake.errors import LakeError
 
 _ENTRY = struct.Struct("<B3x16sQI")
@@ -47,9 +50,14 @@ class CapacityUnavailable(LakeError):
 class _Period:
     """One period's file as this process knows it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, synced: bool) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.entries = 0
+        self.unsynced = bytearray()
+        """The last of the entries: those not known to be on the disk, where it is asked for that."""
+        self._synced = synced
+        self.is_named = self.is_doubtful = False
+        """Whether the file's name is on the disk; whether the disk refused, and may have lost what it was given."""
         self.tokens: dict[bytes, bool] = {}
         self.torn = 0
         self.explored = 0
@@ -67,6 +75,11 @@ class _Period:
     def most(self) -> int:
         """The most tokens of all kinds, as the file says."""
         return min(self.lowered, self.limit)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self.descriptor)
+        self.descriptor = -1
 
     def has_none_left(self, *, exploring: bool, most: int, in_all: int) -> bool:
         """Return whether no token of a kind is left."""
@@ -87,21 +100,18 @@ class _Period:
         content += bytes(-len(content) % _ENTRY.size)  # a torn entry fails its checksum
         for offset in range(0, len(content), _ENTRY.size):
             self._count(content[offset : offset + _ENTRY.size])
-            self.entries += 1
 
-    def append(self, kind: int, payload: bytes, *, sync: bool) -> None:
+    def append(self, kind: int, payload: bytes) -> None:
         """Append an entry; the lock must be held and everything read."""
         body = struct.pack("<B3x16sQ", kind, payload, 0)
         content = body + struct.pack("<I", zlib.crc32(body))
-        written = os.pwrite(self.descriptor, content, self.entries * _ENTRY.size)
-        if written != len(content):
-            raise OSError(f"{written} of {len(content)} bytes were written")
-        if sync:
-            os.fdatasync(self.descriptor)
+        _write_at(self.descriptor, content, self.entries * _ENTRY.size)
         self._count(content)
-        self.entries += 1
 
     def _count(self, content: bytes) -> None:
+        self.entries += 1
+        if self._synced:
+            self.unsynced += content
         kind, payload, _, checksum = _ENTRY.unpack(content)
         if checksum != zlib.crc32(content[:-4]) or kind not in (_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT):
             self.torn += 1
@@ -126,12 +136,13 @@ class CapacityFile:
     folder : Path
         Of this project, on a local disk (file locks of a network share cannot be trusted); made where it is missing.
     sync : bool
-        Whether a token is on disk before it is given: then no power cut creates one either. Without it, none is lost
-        with a process.
+        Whether `sync` puts tokens on the disk: then no power cut creates one either. Without it, none is lost with a
+        process.
     kept_periods : int
         Files of older periods are removed, and those periods closed.
     wait_seconds : float
         For a lock, at most; after a wait in vain the next calls only try once, until one has it.
+    disk : Disk, optional
 
     Raises
     ------
@@ -140,9 +151,18 @@ class CapacityFile:
     """
 
     def __init__(
-        self, folder: Path, *, sync: bool = False, kept_periods: int = KEPT_PERIODS, wait_seconds: float = 0.25
+        self,
+        folder: Path,
+        *,
+        sync: bool = False,
+        kept_periods: int = KEPT_PERIODS,
+        wait_seconds: float = 0.25,
+        disk: Disk | None = None,
     ) -> None:
         self._folder, self._sync, self._kept = folder, sync, kept_periods
+        self._disk: Disk = disk or SystemDisk()
+        self._known, self._flushing = threading.Lock(), threading.Lock()
+        # the first for what `sync` looks at from its own thread, never while the disk is waited for
         self._tries, self._in_vain = max(1, round(wait_seconds / _PAUSE_SECONDS)), False
         self._open: dict[int, _Period] = {}
         with _said(folder):
@@ -162,7 +182,7 @@ class CapacityFile:
             if period is None:
                 return _CLOSED
             if slot_start not in period.slots:
-                period.append(_SLOT, _SLOT_START.pack(slot_start), sync=self._sync)
+                self._append(period, _SLOT, _SLOT_START.pack(slot_start))
             return period.slots[slot_start]
 
     def allowed(self, period_start: int, cases: int) -> tuple[int, float]:
@@ -186,7 +206,7 @@ class CapacityFile:
                 return True
             if period.has_none_left(exploring=exploring, most=most, in_all=in_all):
                 return False
-            period.append(_RANDOM if exploring else _TOKEN, name, sync=self._sync)
+            self._append(period, _RANDOM if exploring else _TOKEN, name)
             return True
 
     def taken(self, period_start: int, prediction_id: bytes) -> bool | None:
@@ -204,9 +224,13 @@ class CapacityFile:
         Each process then honours the lower of this and what it was told itself, so that a capacity is lowered for all
         at once. Of several limits the one of the highest version counts, so that a limit can also be lifted.
         """
+        is_news = False
         with _said(self._folder), self._locked(period_start) as period:
             if period is not None and version > period.limit_version:
-                period.append(_LIMIT, _VALUES.pack(cases, version), sync=True)
+                self._append(period, _LIMIT, _VALUES.pack(cases, version))
+                is_news = True
+        if period is not None and is_news:
+            self._flush(period)
 
     def lower(self, period_start: int, cases: int) -> int:
         """Allow no more than `cases` in a period, for good, and return what is allowed: never below what is used."""
@@ -215,13 +239,50 @@ class CapacityFile:
                 return 0
             left = max(cases, period.used)
             if left < period.lowered:
-                period.append(_LOWERED, _VALUES.pack(left, 0), sync=True)
-            return min(left, period.lowered)
+                self._append(period, _LOWERED, _VALUES.pack(left, 0))
+            left = min(left, period.lowered)
+        self._flush(period)
+        return left
+
+    def sync(self) -> None:
+        """Return when every token that this process took or heard of is on the disk; at once without `sync`.
+
+        May be called in another thread than the other methods, by one thread at a time. What follows from a token must
+        not leave before; one that was refused here is tried again by the next call.
+        """
+        with self._known:
+            waiting = [period for period in self._open.values() if period.unsynced]
+        for period in waiting:
+            self._flush(period)
 
     def close(self) -> None:
         """Close the files. May be called twice."""
         while self._open:
-            os.close(self._open.popitem()[1].descriptor)
+            self._open.popitem()[1].close()
+
+    def _append(self, period: _Period, kind: int, payload: bytes) -> None:
+        with self._known:
+            period.append(kind, payload)
+
+    def _flush(self, period: _Period) -> None:
+        """Return when everything known of a period is on the disk."""
+        with _said(self._folder), self._flushing:
+            with self._known:
+                if period.descriptor < 0:
+                    return  # closed since, and so on the disk
+                descriptor, entries, content = os.dup(period.descriptor), period.entries, bytes(period.unsynced)
+            try:
+                if period.is_doubtful:  # a later sync may succeed without what an earlier one could not keep
+                    _write_at(descriptor, content, entries * _ENTRY.size - len(content))
+                period.is_doubtful = True
+                self._disk.flush(descriptor)
+                if not period.is_named:
+                    self._disk.flush_folder(self._folder)
+            finally:
+                os.close(descriptor)
+            period.is_named, period.is_doubtful = True, False
+            with self._known:
+                del period.unsynced[: len(content)]
 
     @contextlib.contextmanager
     def _locked(self, start: int) -> Iterator[_Period | None]:
@@ -231,7 +292,8 @@ class CapacityFile:
             yield None
             return
         with self._lock(period.descriptor):
-            period.read_new()
+            with self._known:
+                period.read_new()
             yield period
 
     @contextlib.contextmanager
@@ -249,17 +311,23 @@ class CapacityFile:
                 starts = {int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}")}
                 if start not in starts and sum(other > start for other in starts) >= self._kept:
                     return None
-                opened = _Period(self._folder / f"{start}{_SUFFIX}")
-                if self._sync and start not in starts:
-                    SystemDisk().flush_folder(self._folder)
+                opened = _Period(self._folder / f"{start}{_SUFFIX}", synced=self._sync)
                 for old in sorted(starts | {start})[: -self._kept]:
                     (self._folder / f"{old}{_SUFFIX}").unlink()
         finally:
             os.close(descriptor)
-        self._open[start] = opened
-        for old in sorted(self._open.keys() - {start})[:-3]:
-            os.close(self._open.pop(old).descriptor)
+        with self._known:
+            self._open[start] = opened
+            for old in sorted(self._open.keys() - {start})[:-3]:
+                if not self._open[old].unsynced:
+                    self._open.pop(old).close()
         return opened
+
+
+def _write_at(descriptor: int, content: bytes, offset: int) -> None:
+    written = os.pwrite(descriptor, content, offset)
+    if written != len(content):
+        raise OSError(f"{written} of {len(content)} bytes were written")
 
 
 def _name_of(prediction_id: bytes) -> bytes:

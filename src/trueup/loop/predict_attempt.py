@@ -51,6 +51,8 @@ class Attempt:
     journal: RunJournal
     log: RunLog | None
     """None where everything is logged."""
+    sync_tokens: Callable[[], None]
+    """Returns when the tokens that decisions took are on the disk: what is noted or told of them comes after."""
     reads: deque[int] = field(default_factory=deque)
 
     @property
@@ -75,6 +77,7 @@ class Attempt:
             first_row += len(known)
         if batch.num_rows and self.log is not None:
             decisions = fresh(batch, first_row)
+            self.sync_tokens()
             self.journal.note(decisions)
             self.log.write(batch, decisions, first_row=first_row, since=since)
             yield batch, decisions
@@ -131,7 +134,7 @@ def attempted(
         if not journal.ended:
             facts = {"run": id_as_text(run), "rows_digest": named.rows_digest, "clock": "now"}
             log = RunLog(target, manifest, run=run, moment=beginning.moment, allocation=named.allocation, facts=facts)
-        yield Attempt(journal, log), replace(ruling, run=run, used_before=beginning.used)
+        yield Attempt(journal, log, target.sync_tokens), replace(ruling, run=run, used_before=beginning.used)
     finally:
         if log is not None:
             log.close()

@@ -35,6 +35,10 @@ ROWS_A_RECORD = 1_000
 _LIMITS = RollingLimits(size=32 * 1024 * 1024, seconds=60.0)
 
 
+def _no_tokens() -> None:
+    """Return at once: no token is taken from a disk."""
+
+
 @dataclass(frozen=True)
 class LogTarget:
     """Where and how a project's predictions are logged."""
@@ -51,6 +55,8 @@ class LogTarget:
     """Columns whose values are sealed."""
     durable: bool = False
     """Whether what is logged survives a lost power."""
+    sync_tokens: Callable[[], None] = _no_tokens
+    """Returns when the tokens that decisions took are on the disk."""
 
     def runs(self, project: str) -> Path:
         """Return where it is noted what runs decided."""

@@ -100,6 +100,17 @@ class HostCapacity:
         with contextlib.suppress(CapacityUnavailable):  # what cannot be written cannot be taken either
             self._leased.limit(terms.calendar.start_of(now), terms.cases or 0, version=version)
 
+    def sync(self) -> None:
+        """Return when the tokens of everything that was decided are on the disk, where that is asked for.
+
+        May be called in another thread than what decides.
+
+        Raises
+        ------
+        CapacityUnavailable
+        """
+        self._counted.sync()
+
     def close(self) -> None:
         """Let go of the files."""
         self._counted.close()

@@ -294,8 +294,8 @@ class DiskRecorder(Recorder):
     log, loop, clock, limits, logged
         As of `Recorder`.
     with_each_commit : callable, optional
-        Called in the thread before each write: makes durable what records need to be read, such as keys. A `LakeError`
-        of it refuses the batch.
+        Called in the thread before each write: makes durable what records need to be read, such as keys, and what the
+        answers follow from, such as tokens. A `LakeError` of it refuses the batch.
     """
 
     def __init__(

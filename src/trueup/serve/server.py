@@ -162,14 +162,6 @@ class _Server:
         sealing = Sealing(
             lambda columns: PersonalSealer(spool.keys(name), columns, clock=wall_clock, synced=durability == "disk")
         )
-        recorder = make_recorder(
-            RollingSegments(spool.hot(name), name, clock=wall_clock),
-            durability=durability,
-            loop=loop,
-            clock=time.monotonic,
-            logged=metrics.logged,
-            with_each_commit=sealing.sync,
-        )
         capacity = HostCapacity(
             name,
             spool.counters(name),
@@ -177,6 +169,20 @@ class _Server:
             host=spool.host(),
             sync=durability == "disk",
             rehearsing=settings.rehearsing,
+        )
+
+        def needed() -> None:
+            """Put on the disk what the records of a commit need, or follow from: keys and tokens."""
+            sealing.sync()
+            capacity.sync()
+
+        recorder = make_recorder(
+            RollingSegments(spool.hot(name), name, clock=wall_clock),
+            durability=durability,
+            loop=loop,
+            clock=time.monotonic,
+            logged=metrics.logged,
+            with_each_commit=needed,
         )
         project = ServedProject(
             name, recorder=recorder, tokens=capacity.tokens, ticks=time.monotonic_ns, sealing=sealing
