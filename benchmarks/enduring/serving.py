@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import uvloop
-from tests.serve.lakes import TOKEN, ServedLake, make_lake, make_two_models
+from tests.serve.lakes import TOKEN, Durability, ServedLake, make_lake, make_two_models
 from tests.serve.running import RunningServer, serving
 
 from benchmarks.asking import cpu_seconds
@@ -21,15 +20,16 @@ from benchmarks.enduring.misbehaving import Enduring, soak
 from benchmarks.enduring.overloading import Offered, offer
 from benchmarks.enduring.swapping import Swapping, scores_of
 from benchmarks.measuring import Figure
-from trueup.lake.desired_state import DesiredState, change_desired
+
+BOTH: tuple[Durability, ...] = ("process", "disk")
 
 
 @contextmanager
-def _lake() -> Iterator[tuple[ServedLake, Path]]:
+def _lake(durability: Durability = "process") -> Iterator[tuple[ServedLake, Path]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "models").mkdir()
-        yield make_lake(make_two_models(folder / "models"), folder / "lake"), folder
+        yield make_lake(make_two_models(folder / "models"), folder / "lake", durability=durability), folder
 
 
 @contextmanager
@@ -67,28 +67,26 @@ def swaps() -> Iterator[Figure]:
     yield Figure("swap.cold", 1e3 * max(found.cold_seconds), "ms", note="with opening the bundle")
 
 
-def kills() -> Iterator[Figure]:
-    """100 kills of workers and supervisors under 16 connections."""
-    with _lake() as (lake, folder):
-        told = uvloop.run(kill_again_and_again(lake, folder / "spool", kills=100, connections=16))
-        waiting = seal_all(lake, folder / "spool" / lake.project / "hot")
-        yield Figure("kill.unsealed", waiting, "segments", "promised", 0)
-        yield from _of_log("kill", lake, told)
+def kills(kills: int = 100, durabilities: Sequence[Durability] = BOTH) -> Iterator[Figure]:
+    """100 kills of workers and supervisors under 16 connections, with both durabilities."""
+    for durability in durabilities:
+        with _lake(durability) as (lake, folder):
+            told = uvloop.run(kill_again_and_again(lake, folder / "spool", kills=kills, connections=16))
+            name = f"kill.{durability}"
+            waiting = seal_all(lake, folder / "spool" / lake.project / "hot")
+            yield Figure(f"{name}.unsealed", waiting, "segments", "promised", 0, f"{kills} kills")
+            yield Figure(f"{name}.changed", len(told.changed), "answers", "promised", 0)
+            yield from _of_log(name, lake, told)
 
 
 def full_disks() -> Iterator[Figure]:
     """A real full disk, with both durabilities."""
-    for durability in ("process", "disk"):
-        with _lake() as (lake, folder), small_disk(folder / "disk", megabytes=6) as disk:
+    for durability in BOTH:
+        with _lake(durability) as (lake, folder), small_disk(folder / "disk", megabytes=6) as disk:
             if disk is None:
                 yield Figure("full-disk", 0, "", note="not measured: no disk can be mounted here")
                 return
 
-            def kept(state: DesiredState | None, durability: str = durability) -> DesiredState:
-                assert state is not None
-                return msgspec.structs.replace(state, durability=durability)
-
-            change_desired(lake.store, lake.project, kept)
             found = uvloop.run(Filling(lake, disk).run(times=5, full_seconds=5, connections=16))
             seal_all(lake, disk / "spool" / lake.project / "hot")
             name = f"full-disk.{durability}"

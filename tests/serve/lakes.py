@@ -6,6 +6,7 @@ import pickle
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,7 @@ label = "fraud"
 FEATURES = (FeatureSpec("amount", "number"), FeatureSpec("age", "number"))
 TwoModels = tuple[Path, Path, str, str]
 """A folder with two bundles, the public key of both, and their digests."""
+Durability = Literal["process", "disk"]
 TOKEN = "a-token-of-the-tests"
 
 
@@ -117,7 +119,7 @@ def make_two_models(folder: Path) -> TwoModels:
     return folder, public_key_path(key), digests[0], digests[1]
 
 
-def make_lake(models: TwoModels, lake_folder: Path) -> ServedLake:
+def make_lake(models: TwoModels, lake_folder: Path, *, durability: Durability = "process") -> ServedLake:
     """Return a lake in which the old model is champion and the token of the tests may do everything."""
     folder, public, old, new = models
     shutil.copytree(folder / "bundles", lake_folder / "bundles")
@@ -126,6 +128,7 @@ def make_lake(models: TwoModels, lake_folder: Path) -> ServedLake:
         project=lake.project,
         version=1,
         bundles=(BundleRole(old, "champion"),),
+        durability=durability,
         tokens=(TokenGrant("tests", token_digest(TOKEN), ("predict", "facts", "metrics")),),
     )
     change_desired(lake.store, lake.project, lambda _: state)
