@@ -65,7 +65,8 @@ def test_a_log_is_sealed_shown_searched_exported_erased_and_dropped(
     code, said = told("show")
     assert (code, said["sealed"], said["complete"], said["tables"]["predictions"]["rows"]) == (0, 3, True, 3)
     assert (said["tables"]["outcomes"]["rows"], said["servers"][0]["served"]) == (1, 3)
-    assert told("verify") == (0, {"project": served_lake.project, "entries": 1, "files": 4, "intact": True})
+    whole = {"project": served_lake.project, "entries": 1, "files": 4, "intact": True, "damaged": {}}
+    assert told("verify") == (0, whole)
 
     _, said = told("case", "A-1")
     assert [record["kind"] for record in said["records"]] == ["prediction", "outcome", "intervention"]
@@ -98,6 +99,22 @@ def test_a_log_is_sealed_shown_searched_exported_erased_and_dropped(
     (served_lake.store.folder / manifest.files("predictions")[0].path).write_bytes(b"another")
     code, said = told("verify")
     assert (code, said["error"]["code"]) == (1, "lake.broken-manifest")
+
+
+def test_damage_in_a_segment_fails_the_check_and_is_told_with_what_was_kept(
+    told: Told, spool: Path, served_lake: ServedLake
+) -> None:
+    hot = spool / served_lake.project / "hot"
+    [path] = hot.glob("*.segment")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"Quixotina" if b"Quixotina" in content else b'"age"')] ^= 1
+    path.write_bytes(content)
+    code, said = told("seal", "--spool", str(spool))
+    assert (code, list(said["damaged"]), said["waiting"]) == (1, [path.name], {})
+    assert said["rows"] < 5
+    code, checked = told("verify")
+    assert (code, checked["intact"], checked["damaged"]) == (1, True, said["damaged"])
+    assert (hot / f"{path.name}.damaged").read_bytes() == content
 
 
 def test_an_empty_log_is_said_and_a_folder_without_servers_is_named(told: Told, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tests.lake.log_making import NOON, SECOND, a_prediction, a_row, a_segment, 
 from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_files import read_log_file
-from trueup.lake.log_keeping import DAY, compact, drop_before, sweep
+from trueup.lake.log_keeping import DAY, compact, drop_before, drop_damaged_before, sweep
 from trueup.lake.log_manifest import LogManifest, ManifestConflict
 from trueup.lake.log_records import Record
 from trueup.lake.sealing import Sealer
@@ -46,6 +47,15 @@ def rows(store: FolderStore, table: str = "predictions") -> list[dict[str, Any]]
 
 def data_keys(store: FolderStore) -> set[str]:
     return {entry.key for entry in store.list("log/p/data")}
+
+
+def test_damaged_segments_go_with_the_records_of_their_time(tmp_path: Path) -> None:
+    kept, old = (tmp_path / f"{name}.segment.damaged" for name in ("kept", "old"))
+    for path, moment in ((kept, NOON), (old, NOON - DAY), (tmp_path / "old.segment", NOON - DAY)):
+        path.write_bytes(b"x")
+        os.utime(path, ns=(moment * 1000, moment * 1000))
+    assert drop_damaged_before(tmp_path, NOON - 1) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "old.segment"]
 
 
 def test_files_whose_rows_are_all_too_old_are_dropped_and_their_digests_kept(store: FolderStore, log: Log) -> None:

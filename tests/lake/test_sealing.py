@@ -35,6 +35,7 @@ from trueup.lake.disk import SystemDisk
 from trueup.lake.errors import StoreUnavailable
 from trueup.lake.feature_schemas import BadFeatureSchema, read_schema, schema_digest, write_schema
 from trueup.lake.folder_store import FolderStore
+from trueup.lake.log_keeping import drop_before
 from trueup.lake.log_manifest import LogManifest
 from trueup.lake.log_records import Record, SchemaRecord, encode_record
 from trueup.lake.rolling import RollingSegments
@@ -175,6 +176,87 @@ def test_a_torn_end_is_dropped_and_told(store: FolderStore, hot: Path) -> None:
     assert a_sealer(store, hot).seal_finished() == Sealed(segments=1, rows=1, torn_bytes=8)
     (entry,) = LogManifest(store, "p").entries()
     assert entry.torn_bytes == 8
+
+
+def a_damaged_segment(hot: Path, records: list[Record], *, now: int = NOON) -> tuple[Path, bytes]:
+    """Flip one byte in the middle of a segment, and return it with its content then."""
+    path = a_segment(hot, records, now=now)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path, bytes(content)
+
+
+def test_of_a_damaged_segment_whole_records_are_sealed_and_its_bytes_are_kept(store: FolderStore, hot: Path) -> None:
+    records: list[Record] = [a_prediction() for _ in range(5)]
+    path, content = a_damaged_segment(hot, records)
+    sealer = a_sealer(store, hot)
+    sealed = sealer.seal_finished()
+    assert (sealed.segments, sealed.rows, sealed.torn_bytes) == (1, 4, 0)
+    assert sealed.damaged == {path.name: len(encode_record(records[2])) + 8}
+    (entry,) = LogManifest(store, "p").entries()
+    assert entry.damaged == sealed.damaged
+    kept = path.with_name(f"{path.name}.damaged")
+    assert not path.exists()
+    for _ in range(2):
+        assert kept.read_bytes() == content
+        assert a_sealer(store, hot).seal_finished() == Sealed()
+    assert len(sealed_rows(store, "predictions")) == 4
+
+
+def test_a_kill_before_a_damaged_segment_was_put_aside_costs_none_of_its_bytes(store: FolderStore, hot: Path) -> None:
+    path, content = a_damaged_segment(hot, [a_prediction() for _ in range(5)])
+    a_sealer(store, hot).seal_finished()
+    kept = path.with_name(f"{path.name}.damaged")
+    kept.rename(path)  # as a kill between the entry and the renaming leaves it
+    (hot / ".position").unlink()
+    assert a_sealer(store, hot).seal_finished() == Sealed()
+    assert kept.read_bytes() == content
+    assert len(sealed_rows(store, "predictions")) == 4
+
+
+def test_damage_is_told_as_long_as_records_of_its_time_are_kept(store: FolderStore, hot: Path) -> None:
+    path, _ = a_damaged_segment(hot, [a_prediction() for _ in range(5)])
+    a_sealer(store, hot).seal_finished()
+    manifest = LogManifest(store, "p")
+    manifest.refresh()
+    assert set(manifest.damaged()) == {path.name}
+    drop_before(manifest, NOON + 1, now=NOON + SECOND)
+    assert manifest.damaged() == {}
+    a_segment(hot, [a_prediction(at=NOON + SECOND)], now=NOON + SECOND)
+    Sealer(store, "p", hot=hot, clock=lambda: NOON + SECOND).seal_finished()
+    manifest.refresh()
+    assert manifest.damaged() == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    records=st.integers(1, 8), start=st.integers(0, 1 << 16), damage=st.binary(max_size=40), cut=st.integers(0, 1_500)
+)
+def test_any_damage_costs_at_most_the_records_it_touches_and_seals_none_twice(
+    tmp_path_factory: pytest.TempPathFactory, records: int, start: int, damage: bytes, cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    written = [a_prediction() for _ in range(records)]
+    path = a_segment(folder / "hot", written)
+    content = path.read_bytes()
+    edges = [len(content) - sum(len(encode_record(record)) + 8 for record in written)]
+    for record in written:
+        edges.append(edges[-1] + len(encode_record(record)) + 8)
+    start = edges[0] + start % (len(content) - edges[0])
+    end = min(start + cut, len(content))
+    path.write_bytes(content[:start] + damage + content[end:])
+    untouched = {
+        name_of(record)
+        for place, record in enumerate(written)
+        if edges[place + 1] <= start or edges[place] >= max(end, start + 1)
+    }
+    store = FolderStore(folder / "lake")
+    for _ in range(2):
+        a_sealer(store, folder / "hot").seal_finished()
+    sealed = [row["prediction_id"] for row in sealed_rows(store, "predictions")]
+    assert len(sealed) == len(set(sealed))
+    assert untouched <= set(sealed) <= {name_of(record) for record in written}
 
 
 def test_a_segment_that_is_still_written_is_left_alone(store: FolderStore, hot: Path) -> None:

@@ -68,7 +68,7 @@ def test_it_tells_what_it_seals_and_ends_when_asked(tmp_path: Path) -> None:
         a_segment(hot, [a_prediction()])
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
-    assert told == {"segments": 1, "rows": 1, "torn_bytes": 1, "waiting": {}}
+    assert told == {"segments": 1, "rows": 1, "torn_bytes": 1, "waiting": {}, "damaged": {}}
     assert list_segments(hot) == ()  # a last pass
     assert not unnamed.exists()
     manifest = LogManifest(FolderStore(tmp_path / "lake"), "p")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -73,15 +74,83 @@ def test_a_torn_end_is_dropped_and_reported(tmp_path_factory: pytest.TempPathFac
     assert segment.torn_bytes == cut % 11
 
 
-@given(place=st.integers(0, 32), bit=st.integers(0, 7))
-def test_nothing_is_read_past_a_damaged_frame(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
+def a_damaged_segment(folder: Path, frames: list[bytes], start: int, damage: bytes, *, cut: int) -> tuple[Path, range]:
+    """Write a segment with damage instead of `cut` bytes, and return it with the numbers of the frames it touches."""
+    writer = a_writer(folder)
+    before = writer.size
+    writer.append(frames)
+    writer.close()
+    content = writer.path.read_bytes()
+    start = before + start % (len(content) - before)
+    end = min(start + cut, len(content))
+    writer.path.write_bytes(content[:start] + damage + content[end:])
+    edges = [before]
+    for frame in frames:
+        edges.append(edges[-1] + 8 + len(frame))
+    touched = [
+        number for number in range(len(frames)) if edges[number] < max(end, start + 1) and start < edges[number + 1]
+    ]
+    return writer.path, range(touched[0], touched[-1] + 1)
+
+
+def is_part_of(some: Sequence[bytes], frames: Sequence[bytes]) -> bool:
+    """Return whether all of some frames are among others, in their order."""
+    left = iter(frames)
+    return all(frame in left for frame in some)
+
+
+@given(
+    frames=st.lists(st.binary(min_size=1, max_size=40) | st.integers(1, 9_000).map(bytes), min_size=1, max_size=12),
+    start=st.integers(0, 1 << 20),
+    damage=st.binary(max_size=60),
+    cut=st.integers(0, 10_000),
+)
+def test_damage_costs_at_most_the_frames_it_touches(
+    tmp_path_factory: pytest.TempPathFactory, frames: list[bytes], start: int, damage: bytes, cut: int
+) -> None:
+    path, touched = a_damaged_segment(tmp_path_factory.mktemp("damaged"), frames, start, damage, cut=cut)
+    segment = read_segment(path)
+    kept = [frame for number, frame in enumerate(frames) if number not in touched]
+    assert is_part_of(kept, segment.frames)
+    assert is_part_of(segment.frames, frames)
+    if touched[-1] + 1 < len(frames):
+        assert segment.torn_bytes == 0
+
+
+@given(place=st.integers(0, 21), bit=st.integers(0, 7))
+def test_what_lies_behind_damage_is_read_and_what_could_not_be_is_counted(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
     path = tmp_path_factory.mktemp("damaged") / "s"
     damaged = bytearray(FRAMED_ABC * 3)
     damaged[place] ^= 1 << bit
     path.write_bytes(HEADER + damaged)
     segment = read_segment(path)
-    assert segment.frames == (b"abc",) * (place // 11)
-    assert segment.torn_bytes == 33 - 11 * (place // 11)
+    assert segment.frames == (b"abc",) * 2
+    assert (segment.torn_bytes, segment.damaged_bytes) == (0, 11)
+
+
+def test_a_last_frame_that_has_its_length_and_not_its_content_is_no_torn_end(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(HEADER + FRAMED_ABC + FRAMED_ABC[:-1] + b"d")
+    segment = read_segment(path)
+    assert (segment.frames, segment.torn_bytes, segment.damaged_bytes) == ((b"abc",), 0, 11)
+
+
+def test_bytes_that_somebody_sent_are_never_taken_for_a_frame(tmp_path: Path) -> None:
+    writer = a_writer(tmp_path)
+    writer.append([b"before", FRAMED_ABC * 3, b"after"])
+    writer.close()
+    content = bytearray(writer.path.read_bytes())
+    content[content.index(FRAMED_ABC) - 8] ^= 1  # the length of the frame that holds them
+    writer.path.write_bytes(content)
+    assert read_segment(writer.path).frames == (b"before", b"after")
+
+
+def test_segments_of_the_format_before_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(HEADER + FRAMED_ABC)
+    assert read_segment(path).frames == (b"abc",)
 
 
 def test_zeros_that_a_lost_power_left_are_no_frames(tmp_path: Path) -> None:
@@ -98,7 +167,7 @@ def test_an_empty_frame_is_refused(tmp_path: Path) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}\n", b"no header", HEADER.replace(b'"format":1', b'"format":2')])
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"no header", HEADER.replace(b'"format":1', b'"format":3')])
 def test_a_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "s"
     path.write_bytes(content)

@@ -92,10 +92,20 @@ def _table(files: tuple[LoggedFile, ...]) -> dict[str, Any]:
 def _verify(place: ServedPlace, _arguments: argparse.Namespace, console: Console) -> int:
     manifest = LogManifest(place.store, place.project)
     manifest.refresh()
-    entries, files = manifest.verify(), manifest.files()
-    lines = [f"The log of {place.project} is what was written: {entries} entries in a chain, {len(files)} files"]
-    console.result({"project": place.project, "entries": entries, "files": len(files), "intact": True}, lines)
-    return OK
+    entries, files, damaged = manifest.verify(), manifest.files(), manifest.damaged()
+    lines = [f"The log of {place.project} is what was sealed: {entries} entries in a chain, {len(files)} files"]
+    lines += _damage(damaged)
+    document = {"project": place.project, "entries": entries, "files": len(files), "intact": True, "damaged": damaged}
+    console.result(document, lines)
+    return CHECK_FAILED if damaged else OK
+
+
+def _damage(damaged: dict[str, int]) -> list[str]:
+    return [
+        f"  {size:,} bytes of {name} could not be read, and records are missing; it is kept as {name}.damaged in the "
+        "folder of its server"
+        for name, size in damaged.items()
+    ]
 
 
 def _case(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
@@ -194,11 +204,13 @@ def _seal(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
         "rows": sealed.rows,
         "torn_bytes": sealed.torn_bytes,
         "waiting": sealed.waiting,
+        "damaged": sealed.damaged,
     }
     lines = [f"{sealed.rows:,} records of {sealed.segments} segments are sealed"]
     lines += [f"  {name} waits: {why}" for name, why in sealed.waiting.items()]
+    lines += _damage(sealed.damaged)
     console.result(document, lines)
-    return CHECK_FAILED if sealed.waiting else OK
+    return CHECK_FAILED if sealed.waiting or sealed.damaged else OK
 
 
 def _compact(place: ServedPlace, _arguments: argparse.Namespace, console: Console) -> int:
@@ -213,7 +225,7 @@ def _compact(place: ServedPlace, _arguments: argparse.Namespace, console: Consol
 
 
 def _drop(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
-    from trueup.lake.log_keeping import drop_before
+    from trueup.lake.log_keeping import drop_before, drop_damaged_before
     from trueup.lake.personal import KeyFolder
 
     moment = moment_of(day_start(arguments.before, "--before"))
@@ -222,8 +234,15 @@ def _drop(place: ServedPlace, arguments: argparse.Namespace, console: Console) -
     manifest = LogManifest(place.store, place.project)
     old = drop_before(manifest, moment, now=_now(), reason=arguments.reason)
     keys = KeyFolder(place.keys()).drop_before(moment)
+    damaged = drop_damaged_before(place.hot(), moment)
     rows = sum(file.rows for file in old)
-    document = {"project": place.project, "files": len(old), "rows": rows, "key_files": keys}
+    document = {
+        "project": place.project,
+        "files": len(old),
+        "rows": rows,
+        "key_files": keys,
+        "damaged": damaged,
+    }
     console.result(document, [f"{len(old)} files with {rows:,} rows before {arguments.before} are removed"])
     return OK
 

@@ -7,11 +7,13 @@ the log before goes on with the files it knows; those that were replaced are rem
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.lake.log_files import read_log_file, write_log_file
 from trueup.lake.log_manifest import Draft, LoggedFile, LogManifest
 from trueup.lake.log_tables import COLUMNS, TIME_OF
+from trueup.lake.segments import DAMAGED, SUFFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +47,14 @@ def drop_before(manifest: LogManifest, moment: int, *, now: int, reason: str = "
         for file in old:
             manifest.store.delete(file.path)
     return old
+
+
+def drop_damaged_before(hot: Path, moment: int) -> int:
+    """Remove the damaged segments kept in a folder that were last written before a moment, and return how many."""
+    old = [path for path in hot.glob(f"*{SUFFIX}{DAMAGED}") if path.stat().st_mtime_ns // 1000 < moment]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def sweep(manifest: LogManifest, *, now: int, grace: int = DAY) -> tuple[str, ...]:

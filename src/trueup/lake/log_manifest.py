@@ -81,6 +81,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """Names of those whose records are in `added`."""
     torn_bytes: int = 0
     """At the ends of the segments, of writes that never ended and were never acknowledged."""
+    damaged: dict[str, int] = {}
+    """Bytes that could not be read, by segment; each of these is kept where it lay, as NAME.damaged."""
     keys: int = 0
     """Removed, of a case that was erased. The case itself is not named."""
     reason: str = ""
@@ -191,6 +193,13 @@ class LogManifest:
                 return entry
             if taken is not None:
                 _refuse_sealed(draft, taken)
+
+    def damaged(self) -> dict[str, int]:
+        """Return how many bytes of which segments could not be read, as long as records of their time are kept."""
+        first = min((file.first_time for file in self._files.values()), default=None)
+        if first is None:
+            return {}
+        return {name: size for entry in self.entries() if entry.at >= first for name, size in entry.damaged.items()}
 
     def verify(self) -> int:
         """Read the chain from its first entry and every file it names, and return its length.

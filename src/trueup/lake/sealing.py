@@ -1,7 +1,8 @@
 """How do finished segments become files that everybody can read, each record exactly once, whatever is killed?
 
 A batch of segments becomes a few Parquet files, and one manifest entry that names them all: with it the records are in
-the log, before it they are not. A segment that an entry names is never sealed again; it is only removed. Segments that
+the log, before it they are not. A segment that an entry names is never sealed again; it is only removed. Of a damaged
+one every whole record is sealed, and the entry says how much could not be read; its bytes are kept aside. Segments that
 cannot be sealed yet wait, and keep nothing else waiting.
 """
 
@@ -21,7 +22,7 @@ from trueup.lake.log_files import write_log_file
 from trueup.lake.log_manifest import AlreadySealed, Draft, LogManifest
 from trueup.lake.log_records import PredictionRecord, Record, SchemaRecord, decode_record
 from trueup.lake.log_tables import COLUMNS, as_arrow, rows_by_table
-from trueup.lake.segments import finished, list_segments, read_segment
+from trueup.lake.segments import DAMAGED, finished, list_segments, read_segment
 from trueup.lake.store import Store
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Sealed:
     torn_bytes: int = 0
     waiting: dict[str, str] = field(default_factory=dict)
     """Segments that could not be sealed, with why."""
+    damaged: dict[str, int] = field(default_factory=dict)
+    """Bytes that could not be read, by segment; all else of these is sealed."""
 
 
 @dataclass
@@ -59,6 +62,7 @@ class _Batch:
     names: list[str] = field(default_factory=list)
     paths: list[Path] = field(default_factory=list)
     torn_bytes: int = 0
+    damaged: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     tables: Tables = field(default_factory=dict)
 
@@ -123,6 +127,7 @@ class Sealer:
                 total.rows + batch.rows,
                 total.torn_bytes + batch.torn_bytes,
                 total.waiting,
+                total.damaged | batch.damaged,
             )
         self._remember()
         return total
@@ -148,6 +153,8 @@ class Sealer:
             batch.names.append(path.name)
             batch.paths.append(path)
             batch.torn_bytes += segment.torn_bytes
+            if segment.damaged_bytes:
+                batch.damaged[path.name] = segment.damaged_bytes
             for table, pieces in tables.items():
                 batch.tables.setdefault(table, []).extend(pieces)
                 batch.rows += sum(piece.num_rows for piece in pieces) if table in COLUMNS else 0
@@ -180,7 +187,7 @@ class Sealer:
     def _publish(self, batch: _Batch) -> None:
         if not batch.paths:
             return
-        if batch.tables:
+        if batch.tables or batch.damaged:
             added = tuple(
                 write_log_file(self._store, self._project, table=table, rows=_joined(pieces), now=self._clock())
                 for table, pieces in batch.tables.items()
@@ -191,6 +198,7 @@ class Sealer:
                 added=added,
                 segments=tuple(batch.names),
                 torn_bytes=batch.torn_bytes,
+                damaged=batch.damaged,
             )
             try:
                 self.manifest.append(draft, after=self._checked)
@@ -200,7 +208,7 @@ class Sealer:
                 self._remove_named()
                 return
         for path in batch.paths:
-            path.unlink()
+            _put_away(path, batch.damaged)
         self._checked = self.manifest.position
 
     def _remove_named(self) -> None:
@@ -213,7 +221,7 @@ class Sealer:
         if self._checked < self.manifest.position:
             for entry in self.manifest.entries(after=self._checked):
                 for name in entry.segments:
-                    (self._hot / name).unlink(missing_ok=True)
+                    _put_away(self._hot / name, entry.damaged)
             self._checked = self.manifest.position
 
     def _remember(self) -> None:
@@ -224,6 +232,15 @@ class Sealer:
                 unnamed.write_text(str(self._checked))
                 unnamed.replace(self._hot / _POSITION)
         self._passes += 1
+
+
+def _put_away(path: Path, damaged: Mapping[str, int]) -> None:
+    """Remove a segment that is sealed; keep the bytes of a damaged one."""
+    if path.name in damaged:
+        with suppress(FileNotFoundError):
+            path.rename(path.with_name(path.name + DAMAGED))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_unnamed(hot: Path) -> None:

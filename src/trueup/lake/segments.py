@@ -1,9 +1,10 @@
 """How does a process append to the log so that a killed process loses nothing it was told is written?
 
 A segment is a file of one process: a line of JSON that says whose it is, then frames, each with its length and a
-checksum over both. Only whole frames are read; what a killed process or a full disk left behind them is never taken for
-one. A process holds a lock on the segment it appends to, which the operating system frees when the process dies.
-Nothing slower than msgspec is imported: prediction servers append here.
+checksum over both. Checksums begin with a number of chance that the first line says, so nothing that was sent looks
+like a frame. Only whole frames are read; what a killed process or a full disk left behind them is never taken for one,
+and damage costs no frame that it does not touch. A process holds a lock on the segment it appends to, which the
+operating system frees when the process dies. Nothing slower than msgspec is imported: prediction servers append here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import re
 import secrets
 import socket
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,12 +25,13 @@ import msgspec
 
 from trueup.lake.disk import Disk
 from trueup.lake.errors import LakeError, StoreFull, lake_error_of
+from trueup.lake.frame_search import HEAD, LARGEST_FRAME, FrameSearch
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no salt."""
 SUFFIX = ".segment"
-LARGEST_FRAME = 256 * 1024 * 1024
-"""Bytes. A longer length in a file is damage."""
-_HEAD = struct.Struct("<II")
+DAMAGED = ".damaged"
+"""Added to the name of a sealed segment of which not all could be read; retention drops it, and nothing else."""
 _LONGEST_HEADER = 65536
 _ATTEMPTS = 3
 _NAME = re.compile(r"(\d{16})~[A-Za-z0-9._-]+~\d+~[0-9a-f]{16}\.segment")
@@ -56,6 +57,8 @@ class SegmentHeader(msgspec.Struct, frozen=True):
     """Host and number of the process that wrote it."""
     started_at: int
     format: int = FORMAT
+    salt: int = 0
+    """Of 32 bits; what checksums begin with."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Segment:
     header: SegmentHeader
     frames: tuple[bytes, ...]
     torn_bytes: int
-    """Behind the last whole frame: of a write that never ended, or damage. 0 in a segment that was closed."""
+    """Behind the last whole frame: of a write that never ended. 0 in a segment that was closed."""
+    damaged_bytes: int
+    """Between whole frames, or of a last one that has its length and not its content: they were written otherwise."""
 
 
 class SegmentWriter:
@@ -99,7 +104,8 @@ class SegmentWriter:
         self.path = folder / f"{now:016d}~{process}~{secrets.token_hex(8)}{SUFFIX}"
         self.started_at = now
         self.frames = 0
-        header = SegmentHeader(project=project, process=process, started_at=now)
+        self._salt = secrets.randbits(32)
+        header = SegmentHeader(project=project, process=process, started_at=now, salt=self._salt)
         try:
             self._file = self._begin(msgspec.json.encode(header) + b"\n")
         except OSError as error:
@@ -123,7 +129,7 @@ class SegmentWriter:
         self._refuse_broken()
         parts: list[bytes] = []
         for frame in frames:
-            parts += (framed_head(frame), frame)
+            parts += (framed_head(frame, salt=self._salt), frame)
         size = sum(map(len, parts))
         try:
             self._write(parts, size)
@@ -212,8 +218,8 @@ class SegmentWriter:
             raise SegmentBroken(f'"{self.path.name}" was given up after the disk failed', segment=self.path.name)
 
 
-def framed_head(frame: bytes) -> bytes:
-    """Return the eight bytes before a frame: its length, and the CRC-32 of length and bytes, little-endian.
+def framed_head(frame: bytes, *, salt: int) -> bytes:
+    """Return the eight bytes before a frame: its length, and the CRC-32 of salt, length and bytes, little-endian.
 
     Raises
     ------
@@ -223,11 +229,14 @@ def framed_head(frame: bytes) -> bytes:
     length = len(frame)
     if not 0 < length <= LARGEST_FRAME:
         raise ValueError(f"a frame must have 1 to {LARGEST_FRAME} bytes, not {length}")
-    return _HEAD.pack(length, zlib.crc32(frame, length))
+    return HEAD.pack(length, zlib.crc32(frame, length ^ salt))
 
 
 def read_segment(path: Path) -> Segment:
     """Return the whole frames of a segment, in order, also while it is written.
+
+    Behind damage it goes on with the next frame whose length and checksum hold. Without one, what is left is a write
+    that never ended, unless its frame has all its bytes.
 
     Raises
     ------
@@ -240,28 +249,26 @@ def read_segment(path: Path) -> Segment:
         header = msgspec.json.decode(content[: max(end, 0)], type=SegmentHeader)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadSegment(f'"{path.name}" does not begin as a segment of the log', segment=path.name) from error
-    if header.format != FORMAT:
+    if header.format not in (1, FORMAT):
         raise BadSegment(
             f'"{path.name}" has format {header.format}, and this version of Trueup reads format {FORMAT}',
             segment=path.name,
         )
-    frames = []
-    at = end + 1
-    for frame in _whole_frames(content, at):
-        frames.append(frame)
-        at += _HEAD.size + len(frame)
-    return Segment(header, tuple(frames), len(content) - at)
-
-
-def _whole_frames(content: bytes, at: int) -> Iterator[bytes]:
-    while at + _HEAD.size <= len(content):
-        length, checksum = _HEAD.unpack_from(content, at)
-        at += _HEAD.size
-        frame = content[at : at + length]
-        if not 0 < length <= LARGEST_FRAME or len(frame) < length or zlib.crc32(frame, length) != checksum:
-            return
-        yield frame
-        at += length
+    search = FrameSearch(content, salt=header.salt)
+    frames, at, damaged = [], end + 1, 0
+    while at < len(content):
+        frame = search.whole_at(at)
+        if frame is not None:
+            frames.append(frame)
+            at += HEAD.size + len(frame)
+            continue
+        following = search.next_whole(at + 1)
+        if following is None and not search.length_at(at):
+            break
+        following = len(content) if following is None else following
+        damaged += following - at
+        at = following
+    return Segment(header, tuple(frames), len(content) - at, damaged)
 
 
 def list_segments(folder: Path) -> tuple[Path, ...]:

@@ -16,8 +16,9 @@ from typing import Literal
 
 from trueup.kernel.errors import TrueupError
 from trueup.lake.errors import LakeError, StoreFull
+from trueup.lake.frame_search import LARGEST_FRAME
 from trueup.lake.rolling import RollingSegments
-from trueup.lake.segments import LARGEST_FRAME, SegmentBroken
+from trueup.lake.segments import SegmentBroken
 from trueup.serve.errors import ServeError
 
 Then = Callable[[Exception | None], None]
