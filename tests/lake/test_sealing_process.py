@@ -11,12 +11,14 @@ from pathlib import Path
 
 from tests.lake.log_making import NOON, a_prediction, a_segment
 
+from trueup.lake.desired_state import ServerStatus, read_statuses, write_status
 from trueup.lake.errors import StoreUnavailable
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LogManifest
 from trueup.lake.sealing import Sealer
 from trueup.lake.sealing_process import ELSEWHERE, keep_sealing
 from trueup.lake.segments import list_segments
+from trueup.lake.told_output import MOST_BYTES
 
 
 class Gone(FolderStore):
@@ -107,3 +109,29 @@ def test_it_ends_with_whoever_started_it_after_a_last_pass(tmp_path: Path) -> No
         process.stdin.close()
         assert process.wait() == 0
     assert list_segments(hot) == ()
+
+
+def test_what_it_tells_is_bounded_and_servers_that_ended_are_added_up(tmp_path: Path) -> None:
+    hot, log, store = tmp_path / "hot", tmp_path / "sealing.log", FolderStore(tmp_path / "lake")
+    log.write_bytes(b"x" * MOST_BYTES)
+    a_segment(hot, [a_prediction()])
+    status = ServerStatus(
+        server="h-1",
+        project="p",
+        version=1,
+        bundles=(),
+        started_at=1,
+        reported_at=2,
+        served=3,
+        logged=3,
+        shed=0,
+        fallback=0,
+    )
+    write_status(store, status)
+    command = [sys.executable, "-m", "trueup.lake.sealing_process", "--lake", str(tmp_path / "lake")]
+    command += ["--project", "p", "--hot", str(hot), "--with-stdin", "--log", str(log)]
+    assert subprocess.run(command, input=b"", check=False).returncode == 0
+    assert log.with_name("sealing.log.1").stat().st_size == MOST_BYTES
+    assert json.loads(log.read_text().splitlines()[0])["rows"] == 1
+    assert [(one.server, one.served) for one in read_statuses(store, "p")] == [("ended", 3)]
+    assert not store.exists("serving/p/status/h-1.json")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from trueup.lake.told_output import MOST_BYTES
+
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
@@ -94,6 +96,16 @@ def test_a_worker_that_is_killed_is_started_again(start: Start, tmp_path: Path) 
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert "was ended by signal 9; it is started again" in said
+
+
+def test_a_full_file_of_what_a_companion_said_is_begun_anew(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "companion.log").write_bytes(b"x" * MOST_BYTES)
+    process = start()
+    until((tmp_path / "companion-runs").exists)
+    assert (tmp_path / "companion.log").stat().st_size == 0
+    assert (tmp_path / "companion.log.1").stat().st_size == MOST_BYTES
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

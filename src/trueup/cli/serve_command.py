@@ -115,6 +115,7 @@ def _supervise(
             (
                 *(sys.executable, "-m", "trueup.lake.sealing_process", "--lake", settings.lake),
                 *("--project", project, "--hot", str(Spool(target.spool).hot(project))),
+                *("--log", str(target.spool / "sealing.log")),
             ),
             target.spool / "sealing.log",
             unblocks_sigterm=True,

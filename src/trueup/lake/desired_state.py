@@ -1,14 +1,15 @@
 """What should the prediction servers of a project do, and what do they do? Two kinds of small documents in the lake.
 
 ``serving/<project>/desired.json`` is written by people and journeys, with compare-and-swap, and read by every server;
-``serving/<project>/status/<server>.json`` is written by that server alone. Nothing slower than msgspec is imported.
+``serving/<project>/status/<server>.json`` is written by that server alone; those of servers that ended long ago
+become one sum (`lake/ended_servers.py`). Nothing slower than msgspec is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,7 +20,10 @@ from trueup.lake.store import Store, Versioned
 FORMAT = 1
 SCOPES = ("predict", "facts", "metrics")
 """What a token may be good for: predictions; outcomes, interventions, verdicts and events; reading `/metrics`."""
+ENDED = "ended"
+"""Name of the sum of servers that ended; a server's own has the number of its process behind a hyphen."""
 _ATTEMPTS = 20
+Status = TypeVar("Status", "ServerStatus", "EndedServers")
 Role = Literal["champion", "canary", "shadow"]
 
 
@@ -115,6 +119,14 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     open_circuit: bool = False
     problem: str | None = None
     """What keeps it from carrying out the desired state; None when nothing does."""
+
+
+class EndedServers(ServerStatus, frozen=True, kw_only=True):
+    """What servers did together that ended long ago."""
+
+    servers: int
+    counted: dict[str, int] = {}
+    """Starts of the servers that were added last, by name: their own documents may still be there."""
 
 
 def desired_key(project: str) -> str:
@@ -216,18 +228,31 @@ def read_history(store: Store, project: str) -> Iterator[DesiredState]:
 
 def write_status(store: Store, status: ServerStatus) -> None:
     """Write what a server does, over what it said before."""
-    store.put(f"serving/{status.project}/status/{status.server}.json", msgspec.json.encode(status))
+    store.put(status_key(status.project, status.server), msgspec.json.encode(status))
+
+
+def status_key(project: str, server: str) -> str:
+    """Return where a server says what it does."""
+    return f"serving/{project}/status/{server}.json"
 
 
 def read_statuses(store: Store, project: str) -> tuple[ServerStatus, ...]:
-    """Return what each server of a project said last; a document that cannot be read is left out."""
-    found = []
-    for entry in store.list(f"serving/{project}/status"):
-        try:
-            found.append(msgspec.json.decode(store.get(entry.key), type=ServerStatus))
-        except (KeyMissing, msgspec.DecodeError):
-            continue
-    return tuple(found)
+    """Return what each server of a project said last, and the sum of those that ended long ago as one called `ENDED`.
+
+    A document that cannot be read is left out.
+    """
+    each = read_each_status(store, project)
+    ended = _read_status(store, status_key(project, ENDED), EndedServers)  # after the others: it says whom it counts
+    if ended is None:
+        return each
+    return (*(one for one in each if ended.counted.get(one.server) != one.started_at), ended)
+
+
+def read_each_status(store: Store, project: str) -> tuple[ServerStatus, ...]:
+    """Return what each server said last, also of those that the sum of the ended ones counts already."""
+    keys = [entry.key for entry in store.list(f"serving/{project}/status")]
+    found = (_read_status(store, key, ServerStatus) for key in keys if key != status_key(project, ENDED))
+    return tuple(status for status in found if status is not None)
 
 
 def token_digest(token: str) -> str:
@@ -239,6 +264,13 @@ def _keep(store: Store, project: str, version: int, content: bytes) -> None:
     """Keep a state that is about to be replaced, so that one can go back to it; again is fine."""
     with suppress(KeyTaken):
         store.put_if_absent(f"serving/{project}/history/{version:08d}.json", content)
+
+
+def _read_status(store: Store, key: str, kind: type[Status]) -> Status | None:
+    try:
+        return msgspec.json.decode(store.get(key), type=kind)
+    except (KeyMissing, msgspec.DecodeError):
+        return None
 
 
 def _get(store: Store, project: str) -> Versioned:

@@ -15,22 +15,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from trueup.lake.ended_servers import Retiring
 from trueup.lake.errors import LakeError
 from trueup.lake.sealing import Sealer, SealingElsewhere, remove_unnamed, sealing_alone
 from trueup.lake.stores import open_store, options_in
+from trueup.lake.told_output import tell_into
 
 ELSEWHERE = 3
 """Exit code where another process sealed the folder all the time."""
 Tell = Callable[[dict[str, object]], None]
 
 
-def keep_sealing(sealer: Sealer, *, passes: Iterator[object], tell: Tell) -> None:
+def _nothing() -> None:
+    """Do nothing beside sealing."""
+
+
+def keep_sealing(
+    sealer: Sealer, *, passes: Iterator[object], tell: Tell, beside: Callable[[], object] = _nothing
+) -> None:
     """Seal once for each of `passes`; tell what was sealed, what waits, and when the lake is gone or back.
 
-    A lake that does not answer, or a disk that fails, ends nothing: the segments stay, and the next pass tries again.
+    Each time `beside` is called too, for what the lake needs now and then. A lake that does not answer, or a disk that
+    fails, ends nothing: the segments stay, and the next pass tries again.
     """
     problem = ""
     waiting: dict[str, str] = {}
@@ -49,6 +59,8 @@ def keep_sealing(sealer: Sealer, *, passes: Iterator[object], tell: Tell) -> Non
         if sealed.segments or sealed.waiting != waiting:
             tell(asdict(sealed))
         waiting = sealed.waiting
+        with suppress(LakeError):  # the next pass tries again, and tells when the lake is gone
+            beside()
 
 
 def _told_of(error: Exception) -> dict[str, object]:
@@ -61,6 +73,10 @@ def _told_of(error: Exception) -> dict[str, object]:
     }
 
 
+def _clock() -> int:
+    return time.time_ns() // 1000
+
+
 def _passes(seconds: float, ended: threading.Event) -> Iterator[None]:
     """Yield at once and then every few seconds, and once more when the process should end."""
     while not ended.is_set():
@@ -69,8 +85,14 @@ def _passes(seconds: float, ended: threading.Event) -> Iterator[None]:
     yield
 
 
-def _tell(facts: dict[str, object]) -> None:
-    print(json.dumps(facts), flush=True)  # noqa: T201  # read by whoever started the process
+def _telling(file: Path | None) -> Tell:
+    def tell(facts: dict[str, object]) -> None:
+        with suppress(OSError):  # a full disk is no reason to seal no more
+            if file is not None:
+                tell_into(file)
+            print(json.dumps(facts), flush=True)  # noqa: T201  # read by whoever started the process
+
+    return tell
 
 
 def _end_with_stdin(ended: threading.Event) -> None:
@@ -78,18 +100,18 @@ def _end_with_stdin(ended: threading.Event) -> None:
     ended.set()
 
 
-def _seal_alone(sealer: Sealer, hot: Path, *, seconds: float, ended: threading.Event) -> int:
+def _seal_alone(seal: Callable[[], None], hot: Path, *, tell: Tell, seconds: float, ended: threading.Event) -> int:
     """Seal as soon as nobody else does: a batch run's process, or a server's, goes before this one."""
     told = False
     while True:
         try:
             with sealing_alone(hot):
                 remove_unnamed(hot)
-                keep_sealing(sealer, passes=_passes(seconds, ended), tell=_tell)
+                seal()
             return 0
         except SealingElsewhere as error:
             if not told:
-                _tell({"problem": error.message, "code": error.code})
+                tell({"problem": error.message, "code": error.code})
             told = True
             if ended.is_set():
                 return ELSEWHERE
@@ -103,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--project", required=True)
     parser.add_argument("--hot", required=True, type=Path, help="folder in which the servers write their segments")
     parser.add_argument("--seconds", type=float, default=5.0, help="between two passes")
+    parser.add_argument("--log", type=Path, help="file to tell into, begun anew when it is large; else standard output")
     parser.add_argument("--with-stdin", action="store_true", help="end when standard input ends")
     chosen = parser.parse_args(arguments)
     ended = threading.Event()
@@ -111,10 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # whoever started us may have kept one waiting
     options = options_in(os.environ)
     store = open_store(chosen.lake, options=options)
-    sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=lambda: time.time_ns() // 1000)
+    sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=_clock)
     if chosen.with_stdin:
         threading.Thread(target=_end_with_stdin, args=(ended,), daemon=True).start()
-    return _seal_alone(sealer, chosen.hot, seconds=chosen.seconds, ended=ended)
+    tell, retiring = _telling(chosen.log), Retiring(store, chosen.project, clock=_clock)
+
+    def seal() -> None:
+        keep_sealing(sealer, passes=_passes(chosen.seconds, ended), tell=tell, beside=retiring.look)
+
+    return _seal_alone(seal, chosen.hot, tell=tell, seconds=chosen.seconds, ended=ended)
 
 
 if __name__ == "__main__":

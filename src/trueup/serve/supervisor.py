@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from trueup.lake.told_output import tell_into
+
 _PR_SET_PDEATHSIG = 1
 _QUICK_SECONDS = 5.0
 """A process that ends sooner than this after its start was no good: it is started again later and later."""
@@ -35,7 +37,7 @@ class Companion:
     name: str
     command: tuple[str, ...]
     output: Path
-    """File that what it says is added to."""
+    """File that what it says is added to; a full one is begun anew with each start."""
     unblocks_sigterm: bool = False
     """It starts with SIGTERM blocked, and unblocks it when it is ready: told to end before, it ends in order."""
 
@@ -189,9 +191,7 @@ def _fork(body: Callable[[], int]) -> int:
 
 def _executing(companion: Companion) -> Callable[[], int]:
     def body() -> int:
-        output = os.open(companion.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        tell_into(companion.output)
         if companion.unblocks_sigterm:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         os.execv(companion.command[0], companion.command)  # noqa: S606  # our own command, no shell wanted
