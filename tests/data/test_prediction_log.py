@@ -30,7 +30,7 @@ from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_keeping import compact
 from trueup.lake.log_manifest import LogManifest
-from trueup.lake.log_records import Record
+from trueup.lake.log_records import BATCH, Record
 from trueup.lake.sealing import Sealer
 from trueup.lake.store import Store
 from trueup.lake.stores import open_store
@@ -238,6 +238,15 @@ def test_the_log_is_complete_when_it_has_all_that_was_answered(lake: Lake) -> No
         assert not completeness([a_status(served=3, logged=2)], log).complete
         assert completeness([a_status(served=2, logged=3)], log).complete  # logged, and killed before it was told
         assert completeness([], log).served == 0
+
+
+def test_rows_of_batch_runs_do_not_stand_in_for_those_of_servers(lake: Lake) -> None:
+    of_a_run = structs.replace(a_prediction(*(a_row(place) for place in range(5))), caller=f"{BATCH}streaming")
+    lake.log(a_prediction(), of_a_run)
+    with lake.read() as log:
+        found = completeness([a_status(served=3, logged=3)], log)
+    assert found == Completeness(served=3, logged=3, sealed=1, batch=5)
+    assert not found.complete
 
 
 def test_one_case_is_found_among_others_also_after_compaction(lake: Lake) -> None:

@@ -86,6 +86,8 @@ def test_of_a_token_only_the_digest_is_kept_and_its_name_is_used_once() -> None:
     with pytest.raises(TokenTaken, match="revoke"):
         with_token(state, "crm", "another", scopes=("predict",))
     assert without_token(state, "crm") == STATE
+    with pytest.raises(TokenTaken, match="batch runs"):
+        with_token(STATE, "batch/streaming", "secret", scopes=("predict",))
 
 
 def test_a_scope_or_a_caller_that_is_not_there_is_named_with_what_is() -> None:

@@ -57,6 +57,7 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
         "served": whole.served,
         "logged": whole.logged,
         "sealed": whole.sealed,
+        "batch": whole.batch,
         "complete": whole.complete,
         "servers": [
             {"server": s.server, "started_at": iso(s.started_at), "served": s.served, "logged": s.logged}
@@ -75,6 +76,8 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
             f"{whole.served:,} were answered, {whole.logged:,} logged, {whole.sealed:,} sealed; what servers still "
             "hold is sealed within seconds: look again, or see: trueup log seal"
         )
+    if whole.batch:
+        lines.append(f"Of trueup predict, which no server answered: {whole.batch:,} more")
     console.result(document, lines)
     return OK if whole.served <= whole.logged else CHECK_FAILED
 

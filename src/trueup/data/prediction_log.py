@@ -18,6 +18,7 @@ from trueup.lake.desired_state import ServerStatus
 from trueup.lake.feature_schemas import KEY_COLUMNS, read_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LoggedFile, LogManifest
+from trueup.lake.log_records import BATCH
 from trueup.lake.log_tables import COLUMNS
 from trueup.lake.store import Store
 
@@ -34,6 +35,8 @@ _SQL_TYPES = {
     "bytes": "BLOB",
 }
 _FEATURE_TYPES = {"number": "DOUBLE", "boolean": "BOOLEAN", "date": "TIMESTAMP", "moment": "TIMESTAMP"}
+IS_BATCH = f"starts_with(caller, {quoted_text(BATCH)})"
+"""In SQL, of a prediction: a batch run decided it."""
 _KEY_KINDS = dict(zip(KEY_COLUMNS, ("text", "text", "text", "moment", "bytes", "text"), strict=True))
 
 
@@ -86,7 +89,9 @@ class Completeness:
     logged: int
     """Written to segments, as the servers say."""
     sealed: int
-    """In the files of the manifest, decided since the first of these servers started."""
+    """Of servers and in the files of the manifest, decided since the first of these servers started."""
+    batch: int = 0
+    """In the files of the manifest, decided by batch runs since then; no server answered them."""
 
     @property
     def complete(self) -> bool:
@@ -148,10 +153,12 @@ def completeness(statuses: Sequence[ServerStatus], log: PredictionLog, *, since:
     before that.
     """
     started = min((status.started_at for status in statuses), default=0) if since is None else since
+    counted = f"role != 'shadow' AND decided_at >= {_moment(started)}"
     return Completeness(
         served=sum(status.served for status in statuses),
         logged=sum(status.logged for status in statuses),
-        sealed=log.count("recorded_predictions", f"role != 'shadow' AND decided_at >= {_moment(started)}"),
+        sealed=log.count("recorded_predictions", f"{counted} AND NOT {IS_BATCH}"),
+        batch=log.count("recorded_predictions", f"{counted} AND {IS_BATCH}"),
     )
 
 

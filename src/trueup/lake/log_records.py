@@ -13,6 +13,8 @@ import msgspec
 
 from trueup.lake.errors import LakeError
 
+BATCH = "batch/"
+"""What the caller of a batch run begins with; no caller of a server does."""
 CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 CONTROL, EXPLORATION, FALLBACK = "control", "exploration", "fallback"
 ROLES = (CHAMPION, CANARY, SHADOW, CONTROL, EXPLORATION, FALLBACK)
@@ -58,7 +60,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=F
     """16 bytes (`kernel/ids.py`)."""
     decided_at: int
     caller: str
-    """Name of the token; ``batch/`` and how the capacity was given out, of a batch run."""
+    """Name of the token; `BATCH` and how the capacity was given out, of a batch run."""
     policy_version: str
     schema_digest: str
     """Names the types of the features in `body`; under ``schemas/`` in the lake."""

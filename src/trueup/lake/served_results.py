@@ -66,14 +66,16 @@ class Served:
     value: ServedValue | None
     """None where decisions are numbers or classes."""
     latency_p50_ms: float | None
-    """Of a request, from its last byte to its record."""
+    """Of a request to a server, from its last byte to its record."""
     latency_p99_ms: float | None
     served: int
     """Rows that servers say they answered, since the first of them started."""
     logged: int
     """Of them written to the log, as they say."""
     sealed: int
-    """Rows of the log."""
+    """Rows of the log that servers decided; more than `served` where a server ended before it could say."""
+    batch: int
+    """Rows of the log that batch runs decided; no server answered them."""
 
     @property
     def most_in_period(self) -> int:

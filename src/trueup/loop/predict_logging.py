@@ -19,7 +19,7 @@ import numpy as np
 from trueup.bundle.manifest import Manifest
 from trueup.kernel.digests import digest_of
 from trueup.lake.feature_schemas import write_schema
-from trueup.lake.log_records import DecidedRow, EventRecord, PredictionRecord, encode_record
+from trueup.lake.log_records import BATCH, DecidedRow, EventRecord, PredictionRecord, encode_record
 from trueup.lake.personal import PersonalSealer
 from trueup.lake.rolling import RollingLimits, RollingSegments
 from trueup.lake.store import Store
@@ -103,7 +103,7 @@ class RunLog:
         project = manifest.project
         self._said = False
         self._target, self._run, self._moment = target, run, moment
-        self._caller = f"batch/{allocation}"
+        self._caller = BATCH + allocation
         self._model, self._policy = manifest.digest, digest_of(manifest.policy)
         self._width = len(manifest.classes) if manifest.task == "multiclass" else 0
         self._classes = manifest.classes

@@ -9,7 +9,7 @@ from typing import Any
 
 from trueup.align.decision_policy import DecisionPolicy
 from trueup.align.streaming import Terms
-from trueup.data.prediction_log import PredictionLog, completeness, open_log
+from trueup.data.prediction_log import IS_BATCH, PredictionLog, completeness, open_log
 from trueup.kernel.periods import Calendar, local_iso
 from trueup.lake.desired_state import ServerStatus, read_desired, read_statuses
 from trueup.lake.served_results import Served, ServedPeriod, ServedValue
@@ -28,10 +28,10 @@ _CASES = f"""
     FROM cases c LEFT JOIN features f ON f._prediction_id = c.prediction_id
     ORDER BY c.decided_at, c.prediction_id
 """  # noqa: S608  # our own text
-_LATENCIES = """
+_LATENCIES = f"""
     SELECT quantile_cont(latency_us, 0.5), quantile_cont(latency_us, 0.99) FROM predictions
-    WHERE role != 'shadow' AND "row" = 0
-"""
+    WHERE role != 'shadow' AND "row" = 0 AND NOT {IS_BATCH}
+"""  # noqa: S608  # our own text
 
 
 def served_report(
@@ -100,6 +100,7 @@ def _report(log: PredictionLog, policy: Mapping[str, Any], statuses: Sequence[Se
         served=complete.served,
         logged=complete.logged,
         sealed=complete.sealed,
+        batch=complete.batch,
     )
 
 

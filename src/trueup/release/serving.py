@@ -12,6 +12,7 @@ import msgspec
 
 from trueup.kernel.errors import TrueupError, nearest_spelling
 from trueup.lake.desired_state import SCOPES, BundleRole, DesiredState, TokenGrant, token_digest
+from trueup.lake.log_records import BATCH
 
 
 class ServingError(TrueupError):
@@ -39,7 +40,7 @@ class CapacityRaised(ServingError):
 
 
 class TokenTaken(ServingError):
-    """A caller of this name has a token already, or a scope is not known."""
+    """A caller of this name has a token already or may have none, or a scope is not known."""
 
     code = "release.token-taken"
 
@@ -166,8 +167,12 @@ def with_token(
     Raises
     ------
     TokenTaken
-        The name is taken, or a scope is none.
+        The name is taken or that of a batch run, or a scope is none.
     """
+    if name.startswith(BATCH):
+        raise TokenTaken(
+            f'a caller cannot be called "{name}": "{BATCH}" begins the names of batch runs; choose another'
+        )
     if any(grant.name == name for grant in state.tokens):
         raise TokenTaken(f'a caller "{name}" has a token already; revoke it first: trueup serving revoke {name}')
     for scope in scopes:

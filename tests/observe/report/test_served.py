@@ -35,6 +35,7 @@ SERVED = Served(
     served=42,
     logged=42,
     sealed=42,
+    batch=0,
 )
 
 
