@@ -93,7 +93,7 @@ def test_every_application_was_decided_and_is_in_the_log(demo: Demo) -> None:
     assert {row["association_id"] for row in demo.raw("predictions")} == {
         application.row["application_id"] for application in demo.applications
     }
-    assert served.fallback == 0
+    assert (served.fallback, served.batch) == (0, 0)
 
 
 def test_counts_are_those_of_the_raw_records(demo: Demo) -> None:
@@ -163,6 +163,6 @@ def test_the_page_shows_the_figures_of_the_record(demo: Demo) -> None:
     page = served_page(demo.served)
     assert page.status.tone == "good"
     assert f"{demo.served.acted:,} acted on" in page.say
-    assert [reason for reason, _, _ in page.reasons] == list(demo.served.by_reason)
+    assert [row.cases for row in page.reasons] == [f"{cases:,}" for cases in demo.served.by_reason.values()]
     assert len(page.periods) == len(demo.served.periods)
     assert any(f"{demo.served.served:,} rows" in line for line in describe_served(demo.served))

@@ -63,3 +63,8 @@ def test_a_limit_is_said_in_words() -> None:
 
 def test_numbers_keep_three_significant_digits_and_a_true_minus() -> None:
     assert [figures.number(v) for v in (0.7241, -3.456, 1240.4, 0.0)] == ["0.724", "−3.46", "1,240", "0"]
+
+
+@pytest.mark.parametrize(("text", "begun"), [("no cases", "No cases"), ("12 cases", "12 cases"), ("", "")])
+def test_a_sentence_begins_with_a_capital_and_goes_on_as_it_is(text: str, begun: str) -> None:
+    assert figures.sentence(text) == begun

@@ -160,3 +160,8 @@ def plural(n: int, noun: str, nouns: str | None = None) -> str:
     if n == 0:
         return f"no {nouns or noun + 's'}"
     return f"{count(n)} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def sentence(text: str) -> str:
+    """Return a text as a sentence begins, ``No cases``."""
+    return text[:1].upper() + text[1:]
