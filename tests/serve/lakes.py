@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import shutil
 from dataclasses import dataclass
@@ -133,3 +134,10 @@ def make_lake(models: TwoModels, lake_folder: Path, *, durability: Durability = 
     )
     change_desired(lake.store, lake.project, lambda _: state)
     return lake
+
+
+def fill(ballast: Path) -> None:
+    """Write a file until its disk is full."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))

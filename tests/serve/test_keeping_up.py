@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from benchmarks.enduring.filling import small_disk
 from tests.serve.conftest import ServedLake
+from tests.serve.lakes import fill
 
 from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key
-from trueup.serve.keeping_up import RETRY_SECONDS, Keeper, NothingToServe
+from trueup.serve.keeping_up import MOST_RETRY_SECONDS, RETRY_SECONDS, Keeper, NothingToServe
 from trueup.serve.opening import OpenedBundle, Opening
 from trueup.serve.spooling import Spool
 
@@ -225,6 +227,41 @@ def test_a_bundle_that_comes_later_than_what_is_desired_is_tried_again_at_its_pa
         assert keeper.problem is None
 
     asyncio.run(journey())
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(1, 1.0), (3, 4.0), (8, 60.0)])
+def test_on_a_full_disk_it_serves_on_and_tries_again_ever_later_at_last_every_minute(
+    served_lake: ServedLake, tmp_path: Path, failures: int, pause: float
+) -> None:
+    adopted, now = Adopted(), [0.0]
+
+    async def look(keeper: Keeper) -> str:
+        await keeper.look()
+        await keeper.settle()
+        return adopted.champion.digest
+
+    async def journey(disk: Path) -> None:
+        keeper = keeper_of(served_lake, disk / "spool", adopted, clock=lambda: now[0])
+        await keeper.start()
+        fill(disk / "ballast")
+        change(served_lake, bundles=champion(served_lake.new))
+        for _ in range(failures):
+            now[0] += MOST_RETRY_SECONDS  # long enough after each
+            assert await look(keeper) == served_lake.old
+            assert "no space left on device" in str(keeper.problem)
+        [told] = keeper.statuses
+        assert (told.state, "no space left on device" in str(told.reason)) == ("refused", True)
+        (disk / "ballast").unlink()
+        now[0] += pause - 0.001
+        assert await look(keeper) == served_lake.old
+        now[0] += 0.001
+        assert await look(keeper) == served_lake.new
+        assert keeper.problem is None
+
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
+        if disk is None:
+            pytest.skip("mounting a small disk needs root")
+        asyncio.run(journey(disk))
 
 
 def test_with_nothing_to_serve_it_says_why(served_lake: ServedLake, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from benchmarks.enduring.filling import small_disk
 from tests.serve.conftest import ServedLake
+from tests.serve.lakes import fill
 
-from trueup.bundle.errors import BundleRefused
+from trueup.bundle.errors import BundleRefused, CannotWrite
 from trueup.serve.opening import Opening
 from trueup.serve.spooling import Spool
 
@@ -43,6 +45,21 @@ def test_a_damaged_copy_is_brought_again_and_an_intact_one_stays(served_lake: Se
     good = (folder / "golden.jsonl").read_bytes()
     (folder / "golden.jsonl").write_bytes(good[:100])
     assert (fetch(served_lake, spool) / "golden.jsonl").read_bytes() == good
+
+
+def test_a_full_disk_keeps_no_part_of_a_bundle_and_space_brings_it_whole(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
+        if disk is None:
+            pytest.skip("mounting a small disk needs root")
+        spool, ballast = Spool(disk / "spool"), disk / "ballast"
+        fill(ballast)
+        with pytest.raises(CannotWrite, match="no space left on device"):
+            fetch(served_lake, spool)
+        assert [path.name for path in spool.bundles.iterdir() if not path.name.startswith(".lock-")] == []
+        ballast.unlink()
+        assert fetch(served_lake, spool) == spool.bundles / served_lake.old
 
 
 def test_many_who_bring_a_bundle_at_once_get_one_copy(served_lake: ServedLake, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from tests.lake.failing_disk import BROKEN, FailingDisk
+from tests.lake.failing_disk import BROKEN, FailingDisk, in_turn
 from tests.serve.desks import AUTHORIZATION, PROJECT, desk
 from tests.serve.loadouts import NOON, RISKY, document_of, loadout
 
 from trueup.align.charter import Capacity
 from trueup.align.streaming import MemoryTokens
 from trueup.lake.capacity_file import CapacityFile
+from trueup.lake.personal import PersonalSealer
 from trueup.lake.rolling import RollingSegments
 from trueup.lake.segments import list_segments, read_segment
 from trueup.serve.endpoints import Endpoints
@@ -136,3 +138,21 @@ def test_the_tokens_of_a_hundred_rows_are_on_the_disk_with_one_sync_before_any_a
 
 def many_periods(folder: Path) -> list[int]:
     return [int(path.stem) for path in (folder / "capacity").glob("*.tokens")]
+
+
+@pytest.mark.parametrize("durability", ["process", "disk"])
+def test_a_row_whose_personal_values_cannot_be_sealed_is_refused_and_nowhere(
+    tmp_path: Path, durability: Durability
+) -> None:
+    full = FailingDisk(on_create=in_turn(errno.ENOSPC, errno.EIO))
+    sealer = PersonalSealer(tmp_path / "keys", ("name",), clock=lambda: NOON, disk=full, synced=False)
+    row = (f"/predict/{PROJECT}".encode(), {"rows": [{**RISKY, "name": "Esmeraldine"}]})
+    statuses, logged, metrics = asyncio.run(
+        told_of(tmp_path, durability, row, row, row, given=loadout(seal=sealer.seal_rows))
+    )
+    sealer.close()
+    assert statuses == [503, 503, 200]
+    assert logged == 1
+    assert b'trueup_requests_shed_total{reason="not-logged"} 2\n' in metrics
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"Esmeraldine" in content for content in written)
