@@ -56,7 +56,7 @@ def test_every_figure_of_the_record_is_shown() -> None:
     assert "56" in figures["Expected of the others"][0]
     assert figures["Expected of the others"][1] == "Estimated for 30 cases by their scores, 2 without a score"
     assert figures["Most acted on in one day"] == ("4", "Capacity is 4 a day")
-    assert figures["Time to a recorded answer"] == ("0.210 ms", "Usually; 99 in 100 within 1.50 ms")
+    assert figures["Time to a recorded answer"] == ("0.210\u00a0ms", "Usually; 99 in 100 within 1.50\u00a0ms")
     why = "Expected to pay, and to pay more than what may still come"
     assert page.reasons[1] == ReasonRow("Acted on", why, "6", "15.0%")
     assert page.periods == (("1 Jan 2025", "25", "4"), ("2 Jan 2025", "15", "2"))

@@ -132,8 +132,12 @@ def _work(served: Served, per: str) -> tuple[tuple[str, str, str], ...]:
     most = (f"Most acted on in one {per}", count(served.most_in_period), room)
     if served.latency_p50_ms is None or served.latency_p99_ms is None:
         return (most, ("Time to a recorded answer", sentence(UNKNOWN), "No server has answered"))
-    within = f"Usually; 99 in 100 within {number(served.latency_p99_ms)} ms"
-    return (most, ("Time to a recorded answer", f"{number(served.latency_p50_ms)} ms", within))
+    within = f"Usually; 99 in 100 within {_ms(served.latency_p99_ms)}"
+    return (most, ("Time to a recorded answer", _ms(served.latency_p50_ms), within))
+
+
+def _ms(value: float) -> str:
+    return f"{number(value)}\u00a0ms"
 
 
 def _notes(served: Served) -> tuple[tuple[str, str], ...]:
