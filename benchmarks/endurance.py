@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.endurance``, or some of its subjects; writes build/endurance.json. ``--runs`` sets how many
 runs of the statistics are simulated; ten times as many for the guard's false alarms (about five minutes on one core).
 ``equality`` (two minutes) decides every booking of the hotel example everywhere, and needs TRUEUP_TEST_DATA. ``swap``,
-``kill``, ``full-disk``, ``lake``, ``overload``, ``misbehaving`` and ``soak`` (an hour together) spare a server nothing.
+``swap-elsewhere``, ``kill``, ``full-disk``, ``lake``, ``overload``, ``misbehaving`` and ``soak`` (an hour together)
+spare a server nothing.
 """
 
 from __future__ import annotations

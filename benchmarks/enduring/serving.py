@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from benchmarks.enduring.killing import Acknowledged, children_of, compare, kill
 from benchmarks.enduring.losing import Losing, put_aside
 from benchmarks.enduring.misbehaving import Enduring, soak
 from benchmarks.enduring.overloading import Offered, offer
+from benchmarks.enduring.processes import make_models, scores_by
 from benchmarks.enduring.swapping import Swapping, scores_of
 from benchmarks.measuring import Figure
 
@@ -65,6 +68,38 @@ def swaps() -> Iterator[Figure]:
     for share, seconds in zip((0.5, 0.99, 1.0), quantiles(found.flip_seconds, 0.5, 0.99, 1.0), strict=True):
         yield Figure(f"swap.flip.{share:g}", 1e3 * seconds, "ms", "promised", 100, f"of {len(found.flip_seconds)}")
     yield Figure("swap.cold", 1e3 * max(found.cold_seconds), "ms", note="with opening the bundle")
+
+
+def swaps_elsewhere() -> Iterator[Figure]:
+    """100 changes in 60 s under 32 connections, between a model in the server and one in another environment."""
+    with tempfile.TemporaryDirectory() as name:
+        models = make_models(Path(name))
+        os.environ.update(models.variables)
+        lake, spool = models.lake, Path(name) / "spool"
+        requests = Requests(lake.project)
+        scores: dict[str, Sequence[float | None]] = {
+            lake.old: scores_of(lake.store.folder / "bundles", lake.old, trusted=lake.trusted, rows=requests.rows),
+            models.elsewhere: scores_by(lake, models.elsewhere, spool, rows=requests.rows),
+        }
+        with serving(lake.store.folder, "--trust", *map(str, lake.trusted), spool=spool, token=TOKEN) as server:
+            swapping = Swapping(lake, requests, scores)
+            found = uvloop.run(
+                swapping.run(port_of(server.url), flips=100, seconds=60, connections=32, others=[models.elsewhere])
+            )
+            server.stop()
+    yield Figure("swap-elsewhere.answers", found.answers, "answers", note="32 connections, 60 s")
+    statuses = f"other statuses: {dict(Counter(found.failed))}"
+    yield Figure("swap-elsewhere.failed", len(found.failed), "answers", "promised", 0, statuses)
+    yield Figure("swap-elsewhere.wrong", len(found.wrong), "answers", "promised", 0, "; ".join(found.wrong[:3]))
+    yield Figure("swap-elsewhere.fallbacks", found.fallbacks, "answers", "promised", 0)
+    for kind, flips in (("to", found.flip_seconds[::2]), ("back", found.flip_seconds[1::2])):
+        for share, seconds in zip((0.5, 0.99, 1.0), quantiles(flips, 0.5, 0.99, 1.0), strict=True):
+            yield Figure(f"swap-elsewhere.{kind}.{share:g}", 1e3 * seconds, "ms", note=f"of {len(flips)}")
+    yield Figure(
+        "swap-elsewhere.cold", 1e3 * max(found.cold_seconds), "ms", note="environment made before, bundle opened"
+    )
+    [longest] = quantiles(found.answer_seconds, 1.0)
+    yield Figure("swap-elsewhere.longest", 1e3 * longest, "ms", note="longest answer")
 
 
 def kills(kills: int = 100, durabilities: Sequence[Durability] = BOTH) -> Iterator[Figure]:
@@ -170,6 +205,7 @@ def soaks(seconds: float = 1800) -> Iterator[Figure]:
 
 SERVERS: dict[str, Callable[[], Iterator[Figure]]] = {
     "swap": swaps,
+    "swap-elsewhere": swaps_elsewhere,
     "kill": kills,
     "full-disk": full_disks,
     "lake": lost_lakes,

@@ -17,7 +17,7 @@ from trueup.bundle.loading import open_bundle
 from trueup.lake.desired_state import DesiredState, change_desired, read_history
 from trueup.release.serving import rolled_back, with_champion
 
-Scores = Mapping[str, Sequence[float]]
+Scores = Mapping[str, Sequence[float | None]]
 
 
 @dataclass
@@ -117,7 +117,8 @@ class Swapping:
         result.answer_seconds.append(answer.seconds)
         told = asked.told
         digest, last = told["model_version"], self._flips[-1]
-        if digest == last.digest and last.seen == float("inf"):
+        # an answer to an earlier request may be late, from when this model was champion before
+        if digest == last.digest and last.seen == float("inf") and answer.sent >= last.began:
             last.seen = answer.received
             self._confirmed.set()
         if told["score"] is None:

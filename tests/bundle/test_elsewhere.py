@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.serve.running import until
 
 from trueup.bundle.elsewhere import Elsewhere
-from trueup.bundle.errors import BundleRefused, ModelFailed, RowBreaksSchema
+from trueup.bundle.errors import BundleError, BundleRefused, ModelFailed, RowBreaksSchema
 from trueup.bundle.loading import open_bundle
 from trueup.bundle.package import BundleRef
 
@@ -68,3 +71,29 @@ def test_closed_it_answers_no_more(elsewhere: Elsewhere) -> None:
     elsewhere.close()
     with pytest.raises(ModelFailed, match="closed"):
         elsewhere.score_requests(ROWS)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_model_that_dies_or_hangs_there_ends_the_process_that_asks_it_too(
+    bundle: BundleRef, trusted: list[Path], how: signal.Signals
+) -> None:
+    opened = Elsewhere(HERE, bundle.path, trusted_keys=trusted)
+    [model] = Path(f"/proc/{opened.pid}/task/{opened.pid}/children").read_text().split()
+    opened.answer_within(0.5)
+    os.kill(int(model), how)
+    with pytest.raises(BundleError, match="process"):
+        opened.score_requests(['{"amount":0.5,"broker":"a"}'])
+    until(lambda: opened.has_ended)
+    assert not Path(f"/proc/{model}").exists()
+    opened.close()
+
+
+def test_a_process_that_goes_on_without_a_word_is_ended(
+    fast_bundle: BundleRef, trusted: list[Path], tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\nexec >&-\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    script.chmod(0o755)
+    with pytest.raises(ModelFailed, match="ended"):
+        Elsewhere(script, fast_bundle.path, trusted_keys=trusted)
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()

@@ -26,7 +26,7 @@ from trueup.bundle.errors import (
     PickleRefused,
     RowBreaksSchema,
 )
-from trueup.bundle.loading import open_bundle, verify_bundle
+from trueup.bundle.loading import open_bundle, open_process, verify_bundle
 from trueup.bundle.manifest import Manifest, parse_manifest
 from trueup.bundle.package import BundleRef
 from trueup.bundle.signing import ensure_signing_key, public_key_path, sign_folder
@@ -270,6 +270,11 @@ def test_an_opened_bundle_scores_rows_and_tables_alike(bundle: BundleRef, truste
     with pytest.raises(ModelFailed, match="closed"):
         opened.score_rows(rows)
     assert not list(bundle.path.rglob("__pycache__"))
+
+
+def test_a_compiled_bundle_has_no_process(fast_bundle: BundleRef, trusted: list[Path]) -> None:
+    with pytest.raises(BadManifest, match="compiled"):
+        open_process(fast_bundle.path, trusted_keys=trusted)
 
 
 def test_a_bundle_whose_golden_rows_differ_is_refused_with_the_figures(

@@ -41,3 +41,12 @@ def test_a_probe_that_succeeds_closes_it_and_one_that_fails_makes_it_rest_again(
     assert circuit.lets_through(11 * SECOND)
     assert circuit.succeeded()
     assert circuit.lets_through(11 * SECOND)
+
+
+def test_a_model_that_was_mended_is_asked_with_the_next_request() -> None:
+    circuit = opened()
+    assert not circuit.lets_through(SECOND)
+    circuit.ask_again()
+    assert circuit.lets_through(SECOND)
+    assert not circuit.lets_through(SECOND)
+    assert circuit.succeeded()

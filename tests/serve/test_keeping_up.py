@@ -19,8 +19,9 @@ from tests.serve.conftest import ServedLake
 from tests.serve.lakes import fill
 
 from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key
-from trueup.serve.keeping_up import MOST_RETRY_SECONDS, RETRY_SECONDS, Keeper, NothingToServe
+from trueup.serve.keeping_up import Keeper, NothingToServe
 from trueup.serve.opening import OpenedBundle, Opening
+from trueup.serve.pauses import FIRST_SECONDS, MOST_SECONDS
 from trueup.serve.spooling import Spool
 
 REQUEST = b'{"amount": 0.5, "age": 40}'
@@ -220,7 +221,7 @@ def test_a_bundle_that_comes_later_than_what_is_desired_is_tried_again_at_its_pa
             if tries:
                 aside.rename(bundle)
         assert not await keeper.look()
-        now[0] += RETRY_SECONDS
+        now[0] += FIRST_SECONDS
         await keeper.look()
         await keeper.settle()
         assert adopted.champion.digest == served_lake.new
@@ -246,7 +247,7 @@ def test_on_a_full_disk_it_serves_on_and_tries_again_ever_later_at_last_every_mi
         fill(disk / "ballast")
         change(served_lake, bundles=champion(served_lake.new))
         for _ in range(failures):
-            now[0] += MOST_RETRY_SECONDS  # long enough after each
+            now[0] += MOST_SECONDS  # long enough after each
             assert await look(keeper) == served_lake.old
             assert "no space left on device" in str(keeper.problem)
         [told] = keeper.statuses

@@ -56,6 +56,7 @@ def fill(metrics: ServerMetrics) -> None:
     metrics.scored("champion", 0.25)
     metrics.set_gauge("trueup_bundle_loaded", 1, digest='ab"c', role="champion")
     metrics.set_gauge("trueup_desired_version", 7)
+    metrics.restarted("abc")
 
 
 def test_promtool_finds_nothing_to_complain_of(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Elsewhere:
         today: date | None = None,
         seconds: float = 600.0,
     ) -> None:
-        self._seconds = seconds
+        self._answer_seconds = seconds
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         inherited = child_environment()
         inherited.pop("PYTHONPATH", None)
@@ -69,10 +69,28 @@ class Elsewhere:
             "today": today.isoformat() if today else None,
         }
         try:
-            self._ask(head, ())
+            self._ask(head, (), seconds=seconds)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._child.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the process is dead, however it died. May be asked by any thread."""
+        return self._child.poll() is not None
+
+    def answer_within(self, seconds: float) -> None:
+        """End the process, and the one that holds its model, where an answer takes longer from now on."""
+        self._answer_seconds = seconds
+
+    def end(self) -> None:
+        """Kill the process; who waits for its answer is told. May be called by any thread."""
+        self._child.kill()
 
     def score_requests(self, requests: Sequence[str]) -> list[Output]:
         """Return one output for each request (a JSON object on one line); None where the model refuses the row.
@@ -84,7 +102,9 @@ class Elsewhere:
         ModelFailed
             When the process failed or ended.
         """
-        outputs = self._ask({}, requests)["outputs"]
+        # it ends its model's process itself, and is ended only where it does not come to that
+        seconds = self._answer_seconds
+        outputs = self._ask({"seconds": seconds}, requests, seconds=seconds + _GRACE_SECONDS)["outputs"]
         return [None if output is None else tuple(float.fromhex(number) for number in output) for output in outputs]
 
     def close(self) -> None:
@@ -103,16 +123,19 @@ class Elsewhere:
             self._child.stdout.close()
         self._log.close()
 
-    def _ask(self, head: dict[str, Any], requests: Sequence[str]) -> dict[str, Any]:
+    def _ask(self, head: dict[str, Any], requests: Sequence[str], *, seconds: float) -> dict[str, Any]:
         stdin, stdout = self._child.stdin, self._child.stdout
         if stdin is None or stdout is None or stdin.closed:
             raise ModelFailed("the process of the bundle's environment is closed; open the bundle again")
         try:
-            with at_most(self._seconds, self._child.kill):
+            with at_most(seconds, self._child.kill):
                 send(stdin, head, "\n".join(requests).encode())
                 answer = receive(stdout)
         except BrokenPipeError:
             answer = None
+        except BaseException:
+            self._child.kill()  # interrupted in the middle of a message: the next answer would be the wrong one
+            raise
         if answer is None:
             raise ModelFailed(f"the process of the bundle's environment ended: {self._last_words()}")
         document = answer[0]
@@ -122,7 +145,11 @@ class Elsewhere:
         return document
 
     def _last_words(self) -> str:
-        self._child.wait()
+        try:
+            self._child.wait(timeout=_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:  # it goes on, but says nothing that can be read
+            self._child.kill()
+            self._child.wait()
         self._log.seek(0)
         lines = self._log.read()[-_TOLD:].decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit code {self._child.returncode}"

@@ -1,5 +1,7 @@
 """The side in the bundle's own environment: opens, verifies and replays the bundle, then answers until its caller ends.
 
+It ends itself when the process that holds its model has ended: its caller then starts both again.
+
 What is written to standard output by anything else goes to standard error, so that it is no answer.
 """
 
@@ -12,6 +14,7 @@ from typing import IO, Any
 
 from trueup.bundle.errors import BundleError, BundleRefused, RowBreaksSchema
 from trueup.bundle.loading import LoadedBundle, open_bundle
+from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.wire import receive, send
 
 
@@ -40,12 +43,17 @@ def _open(head: dict[str, Any]) -> LoadedBundle:
 
 
 def _answer(bundle: LoadedBundle, questions: IO[bytes], answers: IO[bytes]) -> None:
+    model = bundle.answering if isinstance(bundle.answering, ModelProcess) else None
     while (question := receive(questions)) is not None:
+        if model is not None:
+            model.answer_within(question[0]["seconds"])
         requests = question[1].decode().split("\n")
         try:
             outputs = bundle.answering.score_requests(requests)
         except BundleError as error:
             send(answers, _told(error))
+            if model is not None and model.has_ended:
+                return
             continue
         numbers = [None if output is None else [number.hex() for number in output] for output in outputs]
         send(answers, {"outputs": numbers})

@@ -210,11 +210,40 @@ def open_bundle(
         The model cannot be opened; the message names the distributions that differ.
     """
     manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
-    golden = parse_golden(read_checked(path, GOLDEN, manifest))
     kind = "original" if original else manifest.predictor.kind
-    opener = {"original": _open_original, "hybrid": _open_hybrid}.get(kind, _open_fast)
-    answering, replay = opener(path, manifest, golden)
+    answering, replay = (_open_process if kind in _PROCESSES else _open_fast)(path, manifest, kind)
     return LoadedBundle(path, manifest, replay, kind, answering)
+
+
+def open_process(
+    path: Path, *, trusted_keys: Sequence[Path], digest: str | None = None, today: date | None = None
+) -> ModelProcess:
+    """Return the process that `open_bundle` answers with, of a bundle that needs its model or a part of it.
+
+    Raises
+    ------
+    BadManifest
+        The bundle is compiled: no process holds its model.
+
+    Notes
+    -----
+    Parameters and other errors are those of `open_bundle`.
+    """
+    manifest = verify_bundle(path, trusted_keys=trusted_keys, digest=digest, today=today)
+    kind = manifest.predictor.kind
+    if kind not in _PROCESSES:
+        raise BadManifest(f"bundle {manifest.digest[:12]} is {kind}: it answers without a process; use open_bundle")
+    return _open_process(path, manifest, kind)[0]
+
+
+def _open_process(path: Path, manifest: Manifest, kind: str) -> tuple[ModelProcess, Replay]:
+    golden = parse_golden(read_checked(path, GOLDEN, manifest))
+    process = _open_model(path, manifest)
+    try:
+        return process, _PROCESSES[kind](path, manifest, golden, process)
+    except BaseException:
+        process.close()
+        raise
 
 
 def _open_model(path: Path, manifest: Manifest) -> ModelProcess:
@@ -227,34 +256,29 @@ def _open_model(path: Path, manifest: Manifest) -> ModelProcess:
     )
 
 
-def _open_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
-    process = _open_model(path, manifest)
-    try:
-        outputs = process.score_requests([row.request for row in golden])
-        replay = compare_outputs(golden, outputs, cutoff=manifest.predictor.cutoff)
-        refuse_differences(replay, digest=manifest.digest)
-    except BaseException:
-        process.close()
-        raise
-    return process, replay
+def _replay_original(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...], process: ModelProcess) -> Replay:
+    outputs = process.score_requests([row.request for row in golden])
+    replay = compare_outputs(golden, outputs, cutoff=manifest.predictor.cutoff)
+    refuse_differences(replay, digest=manifest.digest)
+    return replay
 
 
-def _open_hybrid(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
+def _replay_hybrid(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...], process: ModelProcess) -> Replay:
     document, files = _read_predictor(path, manifest)
     served = manifest.predictor
-    process = _open_model(path, manifest)
-    try:
-        offer = Offer("hybrid", document, files)
-        replay, apart = process.answer_by(offer, golden, cutoff=served.cutoff, tolerance=served.tolerance)
-        refuse_differences(replay, digest=manifest.digest)
-        refuse_apart(apart, rows=replay.rows, digest=manifest.digest)
-    except BaseException:
-        process.close()
-        raise
-    return process, replay
+    offer = Offer("hybrid", document, files)
+    replay, apart = process.answer_by(offer, golden, cutoff=served.cutoff, tolerance=served.tolerance)
+    refuse_differences(replay, digest=manifest.digest)
+    refuse_apart(apart, rows=replay.rows, digest=manifest.digest)
+    return replay
 
 
-def _open_fast(path: Path, manifest: Manifest, golden: tuple[GoldenRow, ...]) -> tuple[Answering, Replay]:
+_PROCESSES = {"original": _replay_original, "hybrid": _replay_hybrid}
+"""Kinds that answer from a process, and how it is made to give the golden rows."""
+
+
+def _open_fast(path: Path, manifest: Manifest, kind: str) -> tuple[Answering, Replay]:
+    golden = parse_golden(read_checked(path, GOLDEN, manifest))
     document, files = _read_predictor(path, manifest)
     predictor = open_compiled(document, files, features=manifest.features)
     served = manifest.predictor

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -152,6 +152,24 @@ class ModelProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._child.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the process is dead, however it died. May be asked by any thread."""
+        return self._child.poll() is not None
+
+    def answer_within(self, seconds: float) -> None:
+        """End the process where an answer takes longer from now on."""
+        self._limits = replace(self._limits, seconds=seconds)
+
+    def end(self) -> None:
+        """Kill the process; who waits for its answer is told. May be called by any thread."""
+        self._child.kill()
 
     def score_requests(self, requests: Sequence[str]) -> list[tuple[float, ...] | None]:
         """Return one output for each request (a JSON object on one line); None where the model refuses the row.

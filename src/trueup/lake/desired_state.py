@@ -96,7 +96,9 @@ class BundleStatus(msgspec.Struct, frozen=True):
     role: str
     state: Literal["loading", "ready", "refused"]
     reason: str | None = None
-    """Why it was refused."""
+    """Why it was refused, or does not answer: a process that died and is started again is loading."""
+    restarts: int = 0
+    """How often the process of its model died and was started again."""
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):

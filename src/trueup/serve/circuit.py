@@ -45,6 +45,10 @@ class Circuit:
         self._next_probe_ns = now_ns + int(self._rule.rest_s * _NANOSECONDS)
         return True
 
+    def ask_again(self) -> None:
+        """Let the next request through: what failed has been mended."""
+        self._next_probe_ns = 0
+
     def failed(self, now_ns: int) -> bool:
         """Count a failure; return whether it opened the circuit."""
         self.failures_in_row += 1

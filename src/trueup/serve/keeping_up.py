@@ -22,13 +22,13 @@ from trueup.lake.desired_state import BundleRole, BundleStatus, DesiredState, de
 from trueup.lake.errors import KeyMissing, LakeError
 from trueup.lake.store import Store
 from trueup.serve.opening import OpenedBundle, Opening
+from trueup.serve.pauses import pause_after
 from trueup.serve.spooling import Spool
 
 KEPT_WARM = 4
 """Bundles that stay open after they ceased to answer, so that going back to them takes no time."""
-RETRY_SECONDS = 1.0
-"""Before a bundle that could not be had is tried again; twice as long after each further attempt."""
-MOST_RETRY_SECONDS = 60.0
+_ENDING_SECONDS = 5.0
+"""For processes of models to end in order, when the server ends; they end with it anyway."""
 Adopt = Callable[[DesiredState, Mapping[str, OpenedBundle]], None]
 """Told what to do now, with every bundle of it opened; returns at once."""
 
@@ -96,7 +96,14 @@ class Keeper:
     @property
     def problem(self) -> str | None:
         """Return what keeps it from doing what is desired; None where nothing does."""
-        return self._unread or self._hindered
+        return self._unread or self._hindered or self._died
+
+    @property
+    def _died(self) -> str | None:
+        """Return why a model that should answer cannot; one that is only kept warm is started again without a word."""
+        states = [state for state in (self._wanted, self._adopted) if state is not None]
+        used = [self._opened[role.digest] for state in states for role in state.bundles if role.digest in self._opened]
+        return next(filter(None, map(_problem_of, used)), None)
 
     @property
     def version(self) -> int:
@@ -144,12 +151,22 @@ class Keeper:
             await asyncio.wait(self._openings.values())
             await self._carry_out()
 
-    def close(self) -> None:
-        """Let go of every bundle."""
+    def look_after(self) -> tuple[str, ...]:
+        """Start dead processes of models again; return the bundles that answer again since the last call.
+
+        Called again and again, apart from `look`: a lake that is gone holds nothing up here.
+        """
+        return tuple(
+            digest for digest, opened in self._opened.items() if opened.slow is not None and opened.slow.look_after()
+        )
+
+    async def close(self) -> None:
+        """Let go of every bundle; nobody waits for an answer any more."""
         self._closed = True
-        for opened in self._opened.values():
-            opened.close()
+        ending = [asyncio.wrap_future(opened.slow.end()) for opened in self._opened.values() if opened.slow is not None]
         self._opened.clear()
+        if ending:
+            await asyncio.wait(ending, timeout=_ENDING_SECONDS)
 
     # --- carrying out
 
@@ -230,7 +247,7 @@ class Keeper:
             before = self._refused.get(digest)
             attempts = before.attempts + 1 if before else 1
             lasting = isinstance(error, BundleRefused)
-            pause = float("inf") if lasting else min(RETRY_SECONDS * 2.0 ** (attempts - 1), MOST_RETRY_SECONDS)
+            pause = float("inf") if lasting else pause_after(attempts)
             self._refused[digest] = _Refusal(message, self._clock() + pause, attempts)
         else:
             self._refused.pop(digest, None)
@@ -247,7 +264,10 @@ class Keeper:
         folder = self._spool.fetch_bundle(
             self._store, digest, check=lambda copy: self._opening.check(copy, digest=digest, today=today)
         )
-        return self._opening.open(folder, digest=digest, today=today)
+        opened = self._opening.open(folder, digest=digest, today=today)
+        if self._closed:  # nobody may be there any more to take it
+            opened.close()
+        return opened
 
     def _remember(self, state: DesiredState) -> None:
         try:
@@ -264,9 +284,15 @@ class Keeper:
             self._opened.pop(digest).close()
 
     def _status_of(self, role: BundleRole) -> BundleStatus:
-        if role.digest in self._opened:
-            return BundleStatus(role.digest, role.role, "ready")
+        opened = self._opened.get(role.digest)
+        if opened is not None:
+            problem, restarts = _problem_of(opened), opened.slow.restarts if opened.slow is not None else 0
+            return BundleStatus(role.digest, role.role, "loading" if problem else "ready", problem, restarts)
         refusal = self._refused.get(role.digest)
         if refusal is None:
             return BundleStatus(role.digest, role.role, "loading")
         return BundleStatus(role.digest, role.role, "refused", refusal.reason)
+
+
+def _problem_of(opened: OpenedBundle) -> str | None:
+    return opened.slow.problem if opened.slow is not None else None

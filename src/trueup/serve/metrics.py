@@ -49,6 +49,7 @@ FAMILIES = (
     ),
     Family("trueup_bundle_loaded", "gauge", "Processes that hold a bundle ready, by its digest and role."),
     Family("trueup_circuit_open", "gauge", "Processes in which the model is left out after errors."),
+    Family("trueup_model_restarts", "counter", "Processes of models that died and were started again, by bundle."),
     Family("trueup_desired_version", "gauge", "Version of the desired state that every process has.", merge="min"),
     Family("trueup_start_time_seconds", "gauge", "When the oldest living process started.", "seconds", merge="min"),
 )
@@ -162,6 +163,10 @@ class ServerMetrics:
         if found is None:
             found = self._scores[role] = Histogram(self._cells, "trueup_score", _labels(role=role), _SCORES)
         found.observe(score)
+
+    def restarted(self, digest: str) -> None:
+        """Count a model's process that died and was started again."""
+        self._count("trueup_model_restarts_total", "digest", digest)
 
     def set_gauge(self, name: str, value: float, **labels: str) -> None:
         """Set what is so in this process now, as ``set_gauge("trueup_bundle_loaded", 1, digest=..., role=...)``."""

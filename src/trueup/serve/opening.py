@@ -16,10 +16,11 @@ from trueup.bundle.environment import compare_environment
 from trueup.bundle.errors import BundleError, GoldenRowsDiffer, LibraryMissing, ModelFailed
 from trueup.bundle.fast_answers import FastAnswers
 from trueup.bundle.layout import LOCK
-from trueup.bundle.loading import open_bundle, verify_bundle
+from trueup.bundle.loading import open_bundle, open_process, verify_bundle
 from trueup.bundle.manifest import Manifest
 from trueup.bundle.predictors.predictor import Predictor
 from trueup.bundle.recreation import make_environment, plan_environment
+from trueup.bundle.scoring import ModelProcess
 from trueup.serve.slow_models import SlowModel
 
 
@@ -40,7 +41,7 @@ class OpenedBundle:
         return self.manifest.digest
 
     def close(self) -> None:
-        """Let go of what it holds; answers under way are still given."""
+        """Let go of what it holds; answers under way are still given. May be called twice."""
         if self.slow is not None:
             self.slow.close()
 
@@ -72,9 +73,14 @@ class Opening:
         except (LibraryMissing, GoldenRowsDiffer, ModelFailed) as error:
             return self._open_elsewhere(folder, digest=digest, today=today, because=error)
         answering = loaded.answering
-        if isinstance(answering, FastAnswers):
-            return OpenedBundle(folder, loaded.manifest, answering.predictor)
-        return OpenedBundle(folder, loaded.manifest, None, SlowModel(answering))
+        if not isinstance(answering, ModelProcess):
+            predictor = answering.predictor if isinstance(answering, FastAnswers) else None
+            return OpenedBundle(folder, loaded.manifest, predictor)
+
+        def start() -> ModelProcess:
+            return open_process(folder, trusted_keys=self.trusted_keys, digest=digest, today=today)
+
+        return OpenedBundle(folder, loaded.manifest, None, SlowModel(answering, start))
 
     def _open_elsewhere(self, folder: Path, *, digest: str, today: date, because: BundleError) -> OpenedBundle:
         """Open it in the environment of its lock, unless that is this one: then it is refused for good."""
@@ -82,6 +88,9 @@ class Opening:
         lock = (folder / LOCK).read_text("utf-8")
         if not compare_environment(lock):
             raise because
-        plan = make_environment(plan_environment(lock, cache=self.environments))
-        elsewhere = Elsewhere(plan.interpreter, folder, trusted_keys=self.trusted_keys, today=today)
-        return OpenedBundle(folder, manifest, None, SlowModel(elsewhere))
+
+        def start() -> Elsewhere:
+            plan = make_environment(plan_environment(lock, cache=self.environments))
+            return Elsewhere(plan.interpreter, folder, trusted_keys=self.trusted_keys, today=today)
+
+        return OpenedBundle(folder, manifest, None, SlowModel(start(), start))

@@ -215,6 +215,11 @@ class ServedProject:
         seat.circuit = self._circuits.setdefault(bundle.digest, seat.circuit)
         return seat
 
+    def ask_again(self, digest: str) -> None:
+        """Ask a model with the next request, though its circuit is open: its process was started again."""
+        if digest in self._circuits:
+            self._circuits[digest].ask_again()
+
     def close(self) -> None:
         """End the file of keys; nothing is answered any more."""
         self._sealing.close()

@@ -38,6 +38,8 @@ from trueup.serve.telling import Teller
 from trueup.serve.tls import tls_context
 
 Say = Callable[[str], None]
+_LOOK_AFTER_SECONDS = 0.25
+"""Between looks at whether the processes of models live; a look is one system call for each."""
 _GARBAGE_AFTER = 50_000
 """Objects made and not yet freed before cycles are looked for: with Python's 700 a tenth of the time went there."""
 
@@ -134,7 +136,8 @@ class _Server:
         front = Front(teller.handle, settings.limits, watcher=metrics)
         tls = self._tls()
         await front.start(sockets, tls)
-        looking = [asyncio.create_task(self._keep_up(metrics)), asyncio.create_task(self._report())]
+        beside = (self._keep_up(metrics), self._look_after(metrics), self._report())
+        looking = [asyncio.create_task(each) for each in beside]
         for task in looking:
             task.add_done_callback(lambda _: stopping.set())  # without them nothing desired would arrive any more
         # what was opened stays for good: the garbage collector need not look at it again with every request
@@ -250,6 +253,15 @@ class _Server:
             place.version_told = place.keeper.version
             await self._tell_status(place)
 
+    async def _look_after(self, metrics: ServerMetrics) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_AFTER_SECONDS)
+            for place in self._places.values():
+                with place.going_on():
+                    for digest in place.keeper.look_after():
+                        place.project.ask_again(digest)
+                        metrics.restarted(digest)
+
     async def _report(self) -> None:
         while True:
             for place in self._places.values():
@@ -286,7 +298,7 @@ class _Server:
         for place in self._places.values():
             await place.recorder.close()
             place.project.close()
-            place.keeper.close()
+            await place.keeper.close()
             place.capacity.close()
             with contextlib.suppress(TrueupError, OSError):  # the last report; the log itself is whole
                 await asyncio.to_thread(self._report_of, place)
