@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -115,6 +116,60 @@ def test_a_lowered_capacity_is_lowered_on_each_host_in_proportion(tmp_path: Path
     assert (one.take_all(), other.take_all(cases=4)) == (2, 2)
 
 
+def test_a_raised_capacity_is_granted_at_once_and_once_in_both_periods(tmp_path: Path) -> None:
+    one, other = host("a", tmp_path), host("b", tmp_path)
+    one.renew(periods=(MAY, JUNE))
+    assert one.take_all() == 10
+    for each in (other, one, other):
+        each.renew(cases=16, periods=(MAY, JUNE))
+    other.renew(cases=10)  # it still serves the champion of before
+    assert (one.take_all(cases=16), other.take_all(cases=16)) == (3, 3)
+    assert sum(read_leases(one.store, "loans", JUNE).held.values()) == 16
+
+
+def test_what_is_raised_comes_on_top_of_what_a_host_gave_away_and_can_be_given_too(tmp_path: Path) -> None:
+    one, late = host("a", tmp_path), host("b", tmp_path)
+    one.renew()
+    late.renew()
+    one.renew()
+    assert read_leases(one.store, "loans", MAY).held == {"a": 5, "b": 5}
+    one.renew(cases=20)
+    latest = host("c", tmp_path)
+    latest.renew(cases=20)
+    one.renew(cases=20)  # ten unused: half of them
+    for each in (late, latest):
+        each.renew(cases=20)
+    assert read_leases(one.store, "loans", MAY).held == {"a": 5, "b": 10, "c": 5}
+    assert [each.take_all(cases=20) for each in (one, late, latest)] == [5, 10, 5]
+
+
+def test_what_another_host_raises_while_this_one_gives_stays_with_it(tmp_path: Path) -> None:
+    one, late = host("a", tmp_path), host("b", tmp_path)
+    one.renew()
+    late.renew()
+
+    class Slow:
+        """The store of the first host; the other raises the capacity before its first gift is written."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(late.store, name)
+
+        def compare_and_swap(self, key: str, content: bytes, *, expected: str) -> str:
+            if str(MAY) in key and not late.taken:
+                late.renew(cases=14)
+                late.taken = 1
+            return late.store.compare_and_swap(key, content, expected=expected)
+
+    one.store = cast("Store", Slow())
+    one.renew()
+    leases = read_leases(late.store, "loans", MAY)
+    assert sum(leases.held.values()) == leases.cases == 14
+    one.renew(cases=14)
+    late.renew(cases=14)
+    late.taken = 0
+    assert one.take_all(cases=14) + late.take_all(cases=14) == 14
+
+
 def test_a_damaged_document_is_said(tmp_path: Path) -> None:
     one = host("a", tmp_path)
     one.store.put("serving/loans/capacity/hosts.json", b"{}")
@@ -126,7 +181,8 @@ def test_a_damaged_document_is_said(tmp_path: Path) -> None:
 @given(
     cases=st.integers(0, 12),
     steps=st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["renew", "take", "take", "restart", "lose"])), max_size=40
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["renew", "take", "take", "restart", "lose", "raise"])),
+        max_size=40,
     ),
 )
 def test_whatever_happens_hosts_never_take_more_than_there_is(
@@ -136,7 +192,9 @@ def test_whatever_happens_hosts_never_take_more_than_there_is(
     hosts, taken, number = {name: host(name, root) for name in "abc"}, 0, 0
     for name, what in steps:
         one = hosts[name]
-        if what == "renew":
+        if what == "raise":
+            cases += 3  # signed; each host hears of it when it renews
+        elif what == "renew":
             one.renew(cases=cases)
         elif what == "take":
             taken += one.take(cases=cases)

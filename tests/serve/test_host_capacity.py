@@ -75,6 +75,21 @@ def test_one_process_renews_and_the_others_of_the_host_read(
     assert one.tokens.allowed(Terms.of(policy).calendar.next_start(NOW), 300) == (300, 1.0)
 
 
+def test_what_a_new_signature_allows_more_is_granted_with_the_next_renewal(
+    served_lake: ServedLake, policy: DecisionPolicy, tmp_path: Path
+) -> None:
+    host = process_of("a", served_lake, tmp_path)
+    document = manifest_in_lake(served_lake.store, served_lake.old).policy
+    raised = DecisionPolicy.from_document({**document, "capacity": {**document["capacity"], "cases": 500}})
+    host.renew(policy, NOW)
+    assert (host.is_short_of(policy), host.is_short_of(raised)) == (False, True)
+    assert host.renew(raised, NOW)
+    assert not host.is_short_of(raised)
+    for start in (Terms.of(policy).calendar.start_of(NOW), Terms.of(policy).calendar.next_start(NOW)):
+        assert host.tokens.allowed(start, 500) == (500, 1.0)
+        assert host.tokens.allowed(start, 300) == (300, 1.0)
+
+
 def test_with_the_lake_gone_the_lease_that_is_held_goes_on_and_it_is_said(
     served_lake: ServedLake, policy: DecisionPolicy, tmp_path: Path
 ) -> None:

@@ -136,6 +136,28 @@ def test_capacity_and_personal_columns_are_those_signed_with_the_champion_and_no
     assert b"Grace Hopper" not in kept
 
 
+def test_a_capacity_that_a_new_champion_raises_holds_at_once_also_after_all_of_it_was_used(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    three, five = (
+        bundle(lake, project_text("binary", **{"cases = 300": f"cases = {cases}"}), *BINARY) for cases in (3, 5)
+    )
+    store = FolderStore(lake)
+    publish(store, three)
+    trust = ("--trust", key_of(lake), "--no-sealing", "--processes", "2")
+    with serving(lake, *trust, spool=tmp_path / "spool", token=TOKEN) as server:
+        assert acted(server, 10) == 3
+        change_desired(store, "small-fraud", lambda state: with_champion(_is(state), five, pace=None))
+        more = 0
+
+        def both_acted() -> bool:
+            nonlocal more
+            more += acted(server, 10)
+            return more >= 2
+
+        until(both_acted)
+        assert (more, acted(server, 10)) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("task", "classes", "expected"),
     [("multiclass", ("low", "middle", "high"), "high"), ("regression", (), 10.0)],

@@ -31,7 +31,7 @@ from trueup.lake.errors import LakeError
 _ENTRY = struct.Struct("<B3x16sQI")
 _VALUES = struct.Struct("<QQ")
 _SLOT_START = struct.Struct("<q8x")
-_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT = 1, 2, 3, 4, 5
+_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT, _RAISED = 1, 2, 3, 4, 5, 6
 _NOTHING = bytes(16)
 _SUFFIX = ".tokens"
 _PAUSE_SECONDS = 0.0005
@@ -62,6 +62,8 @@ class _Period:
         self.torn = 0
         self.explored = 0
         self.lowered = _NO_LIMIT
+        """The most before anything that was raised."""
+        self.raised = 0
         self.limit, self.limit_version = _NO_LIMIT, -1
         self.slots: dict[int, tuple[int, int]] = {}
         """What was used before each slot."""
@@ -74,7 +76,7 @@ class _Period:
     @property
     def most(self) -> int:
         """The most tokens of all kinds, as the file says."""
-        return min(self.lowered, self.limit)
+        return min(self.lowered + self.raised, self.limit)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -113,10 +115,13 @@ class _Period:
         if self._synced:
             self.unsynced += content
         kind, payload, _, checksum = _ENTRY.unpack(content)
-        if checksum != zlib.crc32(content[:-4]) or kind not in (_TOKEN, _RANDOM, _LOWERED, _LIMIT, _SLOT):
+        if checksum != zlib.crc32(content[:-4]) or not _TOKEN <= kind <= _RAISED:
             self.torn += 1
         elif kind == _LOWERED:
-            self.lowered = min(self.lowered, _VALUES.unpack(payload)[0])
+            cases, raised = _VALUES.unpack(payload)
+            self.lowered = min(self.lowered, cases - raised)
+        elif kind == _RAISED:
+            self.raised = max(self.raised, _VALUES.unpack(payload)[0])
         elif kind == _LIMIT:
             cases, version = _VALUES.unpack(payload)
             if version >= self.limit_version:
@@ -233,16 +238,29 @@ class CapacityFile:
             self._flush(period)
 
     def lower(self, period_start: int, cases: int) -> int:
-        """Allow no more than `cases` in a period, for good, and return what is allowed: never below what is used."""
+        """Allow no more than `cases` in a period and return what is allowed: never below what is used.
+
+        It holds for good, but for what `raised` adds later.
+        """
         with _said(self._folder), self._locked(period_start) as period:
             if period is None:
                 return 0
             left = max(cases, period.used)
-            if left < period.lowered:
-                self._append(period, _LOWERED, _VALUES.pack(left, 0))
-            left = min(left, period.lowered)
+            if left - period.raised < period.lowered:
+                self._append(period, _LOWERED, _VALUES.pack(left, period.raised))
+            left = min(left, period.lowered + period.raised)
         self._flush(period)
         return left
+
+    def raised(self, period_start: int, cases: int) -> None:
+        """Allow so many more cases in a period than what was lowered leaves; in all since its start, not once more."""
+        is_news = False
+        with _said(self._folder), self._locked(period_start) as period:
+            if period is not None and cases > period.raised:
+                self._append(period, _RAISED, _VALUES.pack(cases, 0))
+                is_news = True
+        if period is not None and is_news:
+            self._flush(period)
 
     def sync(self) -> None:
         """Return when every token that this process took or heard of is on the disk; at once without `sync`.

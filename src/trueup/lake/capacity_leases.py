@@ -5,6 +5,9 @@ hosts that were seen lately, one period ahead; afterwards a host only ever gives
 of a period never add up to more than its capacity: a host that is lost, or dies while it gives, wastes tokens and makes
 none. A host that joins later has 0 until another one gives it some, or until a period that counts it in.
 
+A capacity that a new signature raises is granted in both periods at once: the first host that knows of it writes how
+many more each of the hosts holds. What a host gave away before stays given; what it was granted since comes on top.
+
 The lease is kept beside the tokens of the host (`lake/capacity_file.py`), where all its processes read it: with the
 lake gone they go on with this period's, and with the next one's. A host that loses this disk must come back under
 another name, since it no longer knows what it used.
@@ -35,7 +38,7 @@ class BadLeases(LakeError):
     code = "lake.bad-leases"
 
 
-class Leases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Leases(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who may use how much of one period's capacity."""
 
     cases: int
@@ -43,6 +46,8 @@ class Leases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens by host."""
     waiting: tuple[str, ...] = ()
     """Hosts that came later and have none."""
+    raised: dict[str, int] = {}
+    """What each host was granted more since the period was granted, as part of what it holds."""
 
 
 class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +136,10 @@ class LeasedTokens:
         """Allow this host no more than `cases`, for good, and return what is left to it; see `CapacityFile`."""
         return self._tokens.lower(period_start, cases)
 
+    def raised(self, period_start: int, cases: int) -> None:
+        """Allow this host what it was granted more since the period was granted; see `CapacityFile`."""
+        self._tokens.raised(period_start, cases)
+
     def _lease(self, start: int) -> _Own:
         found = self._own.get(start)
         if found is None:
@@ -158,8 +167,8 @@ def renew_leases(
 ) -> None:
     """See that this host has its leases of some periods; called every few seconds by one process of the host.
 
-    Says that the host is there, grants each period that nobody granted yet, asks for tokens where the host has none,
-    and gives some of its own unused ones to hosts that wait.
+    Says that the host is there, grants each period that nobody granted yet and what was signed more since, asks for
+    tokens where the host has none, and gives some of its own unused ones to hosts that wait.
 
     Parameters
     ----------
@@ -189,8 +198,12 @@ def renew_leases(
     there = sorted(name for name, when in seen.items() if now - when < gone_after)
     for start in periods:
         leases = _changed(
-            store, _key(project, str(start)), Leases, lambda old: _with_host(old or _split(cases, there), host)
+            store,
+            _key(project, str(start)),
+            Leases,
+            lambda old: _with_host(_grown(old, cases, there) if old else _split(cases, there), host),
         )
+        tokens.raised(start, leases.raised.get(host, 0))
         leases = _give(store, project, tokens, leases, host=host, start=start)
         tokens.keep(start, leases, host)
 
@@ -212,6 +225,16 @@ def _split(cases: int, hosts: Sequence[str]) -> Leases:
     return Leases(cases, {name: each + (place < rest) for place, name in enumerate(hosts)})
 
 
+def _grown(leases: Leases, cases: int, hosts: Sequence[str]) -> Leases:
+    """Return the leases with what a capacity is larger than when they were granted, in equal parts for the hosts."""
+    if cases <= leases.cases:
+        return leases
+    more = _split(cases - leases.cases, hosts).held
+    held = leases.held | {name: leases.held.get(name, 0) + part for name, part in more.items()}
+    raised = leases.raised | {name: leases.raised.get(name, 0) + part for name, part in more.items()}
+    return Leases(cases, held, leases.waiting, raised)
+
+
 def _with_host(leases: Leases, host: str) -> Leases:
     if leases.held.get(host) or host in leases.waiting:
         return leases
@@ -231,11 +254,15 @@ def _give(store: Store, project: str, tokens: LeasedTokens, leases: Leases, *, h
         if present is None:
             return leases
         waiting = [name for name in present.waiting if name != host]
-        each = (present.held.get(host, 0) - left) // len(waiting) if waiting else 0
+        # what another host granted meanwhile is not given: the processes here may use it as soon as they are told
+        kept = left + present.raised.get(host, 0) - leases.raised.get(host, 0)
+        each = (present.held.get(host, 0) - kept) // len(waiting) if waiting else 0
         if each < 1:
             return present
-        held_now = present.held | {host: left} | {name: present.held.get(name, 0) + each for name in waiting}
-        return Leases(present.cases, held_now, tuple(name for name in present.waiting if name == host))
+        held_now = present.held | {host: kept} | {name: present.held.get(name, 0) + each for name in waiting}
+        return msgspec.structs.replace(
+            present, held=held_now, waiting=tuple(name for name in present.waiting if name == host)
+        )
 
     return _changed(store, _key(project, str(start)), Leases, given)
 

@@ -58,7 +58,14 @@ class HostCapacity:
         self._counted = CapacityFile(folder, sync=sync, wait_seconds=_WAIT_SECONDS)
         self._leased = None if rehearsing else LeasedTokens(self._counted, folder)
         self._held: tuple[int, int] | None = None
+        self._renewed_for: int | None = None
+        """The capacity that was signed when the leases were renewed last."""
         self.tokens: TokenCounter = self._leased or self._counted
+
+    def is_short_of(self, policy: DecisionPolicy) -> bool:
+        """Return whether more is signed now than when the leases were renewed last."""
+        known = self._renewed_for
+        return policy.capacity is not None and known is not None and policy.capacity > known
 
     def renew(self, policy: DecisionPolicy, now: int, *, first: bool = False) -> bool:
         """See that the host holds its leases, and return whether what it holds of the present period is new.
@@ -68,6 +75,7 @@ class HostCapacity:
         """
         if self._leased is None or policy.capacity is None:
             return False
+        self._renewed_for = policy.capacity
         calendar = Terms.of(policy).calendar
         periods = (calendar.start_of(now), calendar.next_start(now))
         counted = CapacityFile(self._folder, sync=self._sync)  # of this thread

@@ -90,6 +90,12 @@ class _Place:
         except Exception as error:  # noqa: BLE001  # the boundary of what runs beside answers
             self.fault = error.message if isinstance(error, TrueupError) else f"a fault: {type(error).__name__}"
 
+    async def catch_up(self) -> None:
+        """Have what a new champion's charter signs more granted at once, not with the next report."""
+        desk = self.project.desk
+        if desk is not None and self.capacity.is_short_of(desk.answerer.loadout.policy):
+            await self.renew(first=True)
+
     async def renew(self, *, first: bool = False) -> None:
         """See that this host holds its part of the capacity."""
         desk = self.project.desk
@@ -242,6 +248,7 @@ class _Server:
 
     async def _look(self, place: _Place, metrics: ServerMetrics) -> None:
         await place.keeper.look()
+        await place.catch_up()
         metrics.set_gauge("trueup_circuit_open", float(place.project.has_open_circuit))
         place.fault = None
         is_news = place.keeper.version != place.version_told
