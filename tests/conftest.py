@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.s3_server import S3Server, running_s3
+
+__all__ = ["S3Server"]
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -42,44 +40,11 @@ def open_folder() -> Iterator[Path]:
         yield folder
 
 
-@dataclass(frozen=True)
-class S3Server:
-    """A server that speaks the S3 protocol, on a free port of this machine."""
-
-    endpoint: str
-
-    @property
-    def options(self) -> dict[str, str]:
-        """The ``AWS_*`` settings with which our stores and tables reach it."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true",
-        }
-
-    def create_bucket(self, name: str) -> str:
-        """Create an empty bucket and return its URL."""
-        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
-        with urllib.request.urlopen(request):
-            return f"s3://{name}"
-
-
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """A real S3 protocol server (moto) in its own process."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = ""
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+", said)):
-            said = process.stderr.readline()
-            assert said, "the S3 server ended before it listened"
-        sink = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-        yield S3Server(found[0])
-        process.terminate()
-        sink.wait()
+    with running_s3() as server:
+        yield server
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.serve.conftest import PROJECT, TOKEN, ServedLake
+from tests.serve.lakes import PROJECT, TOKEN, ServedLake, ServedStore, TwoModels, make_lake, make_lake_in
 from tests.serve.running import RunningServer, serving
 
 from trueup.cli.main import main
 from trueup.lake.desired_state import ServerStatus, read_desired, read_history, write_status
+from trueup.lake.stores import open_store
+
+if TYPE_CHECKING:
+    from tests.conftest import S3Server
+
+_numbers = itertools.count()
 
 ROW = {"case": "A-1", "amount": 9.0, "age": 40, "happened": "2026-05-01T10:00:00Z"}
 Told = Callable[..., tuple[int, dict[str, Any]]]
 
 
+@pytest.fixture(params=["folder", "s3"])
+def lake(
+    request: pytest.FixtureRequest, two_models: TwoModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ServedStore:
+    """Return a lake of either kind, which commands and servers reach as people let them: by their environment."""
+    if request.param == "folder":
+        return make_lake(two_models, tmp_path / "lake")
+    server: S3Server = request.getfixturevalue("s3_server")
+    for name, value in server.options.items():
+        monkeypatch.setenv(name, value)
+    bucket = server.create_bucket(f"operated-{next(_numbers)}")
+    return make_lake_in(open_store(f"{bucket}/lake", options=server.options), two_models)
+
+
+def place_of(lake: ServedStore) -> str:
+    return str(lake.store.folder) if isinstance(lake, ServedLake) else lake.store.url
+
+
 @pytest.fixture
-def told(served_lake: ServedLake, capsys: pytest.CaptureFixture[str]) -> Told:
+def told(lake: ServedStore, capsys: pytest.CaptureFixture[str]) -> Told:
     def run(action: str, *words: str) -> tuple[int, dict[str, Any]]:
-        place = () if "--project" in words else ("--project", str(served_lake.store.folder))
-        trust = () if action == "show" else ("--trust", str(served_lake.trusted[0]))
+        place = () if "--project" in words else ("--project", place_of(lake))
+        trust = () if action == "show" else ("--trust", str(lake.trusted[0]))
         capsys.readouterr()
         code = main(["serving", action, *words, *place, *trust, "--json"])
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -35,31 +60,31 @@ def told(served_lake: ServedLake, capsys: pytest.CaptureFixture[str]) -> Told:
 
 
 @pytest.fixture
-def server(served_lake: ServedLake, tmp_path: Path) -> Iterator[RunningServer]:
-    key = ("--trust", str(served_lake.trusted[0]))
-    with serving(served_lake.store.folder, *key, spool=tmp_path / "spool", token=TOKEN) as running:
+def server(lake: ServedStore, tmp_path: Path) -> Iterator[RunningServer]:
+    key = ("--trust", str(lake.trusted[0]))
+    with serving(place_of(lake), *key, spool=tmp_path / "spool", token=TOKEN) as running:
         yield running
 
 
 def test_a_running_server_does_what_it_is_told_and_the_command_says_so(
-    server: RunningServer, served_lake: ServedLake, told: Told
+    server: RunningServer, lake: ServedStore, told: Told
 ) -> None:
     def answer(**more: Any) -> dict[str, Any]:
-        one: dict[str, Any] = server.predict(served_lake.project, [ROW], **more).json()["predictions"][0]
+        one: dict[str, Any] = server.predict(lake.project, [ROW], **more).json()["predictions"][0]
         return one
 
-    code, said = told("champion", served_lake.new[:8], "--reason", "worth more", "--by", "ann")
+    code, said = told("champion", lake.new[:8], "--reason", "worth more", "--by", "ann")
     assert (code, said["carried_out"], len(said["servers"])) == (0, True, 1)
-    assert answer()["model_version"] == served_lake.new
-    state = read_desired(served_lake.store, served_lake.project)
+    assert answer()["model_version"] == lake.new
+    state = read_desired(lake.store, lake.project)
     assert (state.reason, state.changed_by) == ("worth more", "ann")
 
     assert told("rollback", "--reason", "false alarms")[0] == 0
-    assert answer()["model_version"] == served_lake.old
+    assert answer()["model_version"] == lake.old
 
-    assert told("canary", served_lake.new, "--share", "100%")[0] == 0
-    assert (answer()["decision_by"], answer()["model_version"]) == ("canary", served_lake.new)
-    assert told("remove", served_lake.new[:12])[0] == 0
+    assert told("canary", lake.new, "--share", "100%")[0] == 0
+    assert (answer()["decision_by"], answer()["model_version"]) == ("canary", lake.new)
+    assert told("remove", lake.new[:12])[0] == 0
     assert answer()["decision_by"] == "champion"
 
     assert told("pause")[0] == 0
@@ -82,18 +107,18 @@ def test_a_running_server_does_what_it_is_told_and_the_command_says_so(
     assert asked() == 401
 
     _, shown = told("show")
-    assert [role["digest"] for role in shown["desired"]["bundles"]] == [served_lake.old]
+    assert [role["digest"] for role in shown["desired"]["bundles"]] == [lake.old]
     assert [token["name"] for token in shown["desired"]["tokens"]] == ["tests"]
     assert shown["servers"][0]["live"]
     assert said["token"] not in json.dumps(shown)
-    assert len(list(read_history(served_lake.store, served_lake.project))) == state.version + 8
+    assert len(list(read_history(lake.store, lake.project))) == state.version + 8
 
 
-def test_a_server_that_does_not_follow_is_named_with_its_problem(served_lake: ServedLake, told: Told) -> None:
+def test_a_server_that_does_not_follow_is_named_with_its_problem(lake: ServedStore, told: Told) -> None:
     now = time.time_ns() // 1000
     status = ServerStatus(
         server="far-away-1",
-        project=served_lake.project,
+        project=lake.project,
         version=1,
         bundles=(),
         started_at=now,
@@ -104,7 +129,7 @@ def test_a_server_that_does_not_follow_is_named_with_its_problem(served_lake: Se
         fallback=0,
         problem="the disk is full",
     )
-    write_status(served_lake.store, status)
+    write_status(lake.store, status)
     code, said = told("pause", "--wait", "0")
     assert (code, said["carried_out"]) == (1, False)
     assert [(one["server"], one["version"], one["problem"]) for one in said["servers"]] == [
@@ -112,41 +137,40 @@ def test_a_server_that_does_not_follow_is_named_with_its_problem(served_lake: Se
     ]
 
 
-def test_without_servers_a_change_is_written_at_once_for_those_that_start(served_lake: ServedLake, told: Told) -> None:
-    code, said = told("shadow", served_lake.new, "--share", "25%")
+def test_without_servers_a_change_is_written_at_once_for_those_that_start(lake: ServedStore, told: Told) -> None:
+    code, said = told("shadow", lake.new, "--share", "25%")
     assert (code, said["servers"], said["version"]) == (0, [], 2)
-    [_, shadow] = read_desired(served_lake.store, served_lake.project).bundles
+    [_, shadow] = read_desired(lake.store, lake.project).bundles
     assert (shadow.role, shadow.share) == ("shadow", 0.25)
 
 
 def test_what_servers_would_refuse_is_never_desired(
-    served_lake: ServedLake, told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lake: ServedStore, two_models: TwoModels, told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = read_desired(served_lake.store, served_lake.project)
+    before = read_desired(lake.store, lake.project)
     assert told("champion", "0000")[1]["error"]["code"] == "bundle.not-found"
-    manifest = served_lake.store.folder / "bundles" / served_lake.new / "golden.jsonl"
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(manifest.parent, elsewhere)
+    golden, elsewhere = f"bundles/{lake.new}/golden.jsonl", tmp_path / "elsewhere"
+    shutil.copytree(two_models[0] / "bundles" / lake.new, elsewhere)
     assert told("champion", str(elsewhere))[1]["error"]["code"] == "cli.bundle-elsewhere"
-    manifest.write_text(manifest.read_text() + "\n")
-    code, said = told("champion", served_lake.new)
+    lake.store.put(golden, lake.store.get(golden) + b"\n")
+    code, said = told("champion", lake.new)
     assert (code, said["error"]["code"].startswith("bundle.")) == (1, True)
     assert told("capacity", "301")[1]["error"]["code"] == "release.capacity-raised"
-    assert told("canary", served_lake.old, "--share", "5%")[1]["error"]["code"] == "cli.usage"
-    assert told("canary", served_lake.new, "--share", "500%")[1]["error"]["code"] == "cli.usage"
-    assert told("remove", served_lake.new)[1]["error"]["code"] == "release.not-served"
+    assert told("canary", lake.old, "--share", "5%")[1]["error"]["code"] == "cli.usage"
+    assert told("canary", lake.new, "--share", "500%")[1]["error"]["code"] == "cli.usage"
+    assert told("remove", lake.new)[1]["error"]["code"] == "release.not-served"
     assert told("rollback", "--reason", "x")[1]["error"]["code"] == "release.no-way-back"
     assert told("token", "tests")[1]["error"]["code"] == "release.token-taken"
     assert told("token", "x", "--until", "soon")[1]["error"]["code"] == "cli.usage"
-    assert read_desired(served_lake.store, served_lake.project) == before
-    folder = ["--project", str(served_lake.store.folder)]
-    assert main(["serving", "champion", served_lake.old, *folder]) == 2
+    assert read_desired(lake.store, lake.project) == before
+    folder = ["--project", place_of(lake)]
+    assert main(["serving", "champion", lake.old, *folder]) == 2
     assert "--trust" in capsys.readouterr().err
 
 
-def test_a_token_ends_with_its_last_day(served_lake: ServedLake, told: Told) -> None:
+def test_a_token_ends_with_its_last_day(lake: ServedStore, told: Told) -> None:
     told("token", "desk", "--until", "2030-12-31")
-    grant = read_desired(served_lake.store, served_lake.project).tokens[-1]
+    grant = read_desired(lake.store, lake.project).tokens[-1]
     assert (grant.until, grant.scopes) == (1_924_992_000_000_000, ("predict", "facts", "metrics"))  # 2031-01-01 UTC
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trueup.lake.errors import BadKey, KeyMissing, KeyTaken, VersionChanged
-from trueup.lake.store import Entry, Store
+from trueup.lake.store import Entry, Store, Versioned
 from trueup.lake.stores import open_store
 
 if TYPE_CHECKING:
@@ -116,6 +116,17 @@ def test_no_increment_is_lost_between_many_writers(store: Store) -> None:
 
 def test_the_token_of_put_is_the_token_of_get(store: Store) -> None:
     assert store.put("x", b"content") == store.get_versioned("x").version
+
+
+def test_what_did_not_change_is_not_got_again(store: Store) -> None:
+    first = store.put("state", b"1")
+    assert store.get_if_changed("state", since="") == Versioned(b"1", first)
+    assert store.get_if_changed("state", since=first) is None
+    second = store.put("state", b"2")  # of the same size, within the same moment
+    assert store.get_if_changed("state", since=first) == Versioned(b"2", second)
+    store.delete("state")
+    with pytest.raises(KeyMissing, match="state"):
+        store.get_if_changed("state", since=second)
 
 
 def test_listing_is_sorted_and_stays_in_the_folder(store: Store) -> None:

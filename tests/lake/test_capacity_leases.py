@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,12 @@ from hypothesis import strategies as st
 from trueup.lake.capacity_file import CapacityFile
 from trueup.lake.capacity_leases import BadLeases, LeasedTokens, read_leases, renew_leases
 from trueup.lake.errors import LakeError
+from trueup.lake.folder_store import FolderStore
 from trueup.lake.store import Store
 from trueup.lake.stores import open_store
+
+if TYPE_CHECKING:
+    from tests.conftest import S3Server
 
 MAY, JUNE = 1_462_053_600_000_000, 1_464_732_000_000_000
 MINUTE = 60_000_000
@@ -50,20 +56,44 @@ class Host:
         return self.taken - before
 
 
-def host(name: str, root: Path) -> Host:
-    return Host(name, root / name, open_store(root / "lake"))
+NewHost = Callable[[str], Host]
+"""Gives a host of one lake by its name."""
 
 
-def test_a_single_host_has_all_of_it(tmp_path: Path) -> None:
-    only = host("a", tmp_path)
+@pytest.fixture(scope="module", params=["folder", "s3"])
+def new_lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
+    """Return what makes an empty lake."""
+    if request.param == "folder":
+        return lambda: open_store(tmp_path_factory.mktemp("lake"))
+    server: S3Server = request.getfixturevalue("s3_server")
+    bucket, numbers = server.create_bucket("leases"), itertools.count()
+    return lambda: open_store(f"{bucket}/lake-{next(numbers)}", options=server.options)
+
+
+@pytest.fixture
+def host(new_lake: Callable[[], Store], tmp_path: Path) -> NewHost:
+    lake = new_lake()
+    return lambda name: Host(name, tmp_path / name, lake)
+
+
+def away_from(store: Store, folder: Path) -> Store:
+    """Return the same kind of store where nothing can be read or made."""
+    if isinstance(store, FolderStore):
+        return open_store(next(folder.glob("*.lease")))
+    options = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    return open_store(store.url, options={**options, "AWS_REGION": "us-east-1"})
+
+
+def test_a_single_host_has_all_of_it(host: NewHost) -> None:
+    only = host("a")
     assert only.tokens.allowed(MAY, 10) == (0, 1.0)  # nothing was granted yet
     only.renew()
     assert only.tokens.allowed(MAY, 10) == (10, 1.0)
     assert only.take_all() == 10
 
 
-def test_hosts_that_are_there_get_equal_parts_one_period_ahead(tmp_path: Path) -> None:
-    one, other = host("a", tmp_path), host("b", tmp_path)
+def test_hosts_that_are_there_get_equal_parts_one_period_ahead(host: NewHost) -> None:
+    one, other = host("a"), host("b")
     one.renew()
     other.renew()
     one.renew(periods=(MAY, JUNE))
@@ -72,8 +102,8 @@ def test_hosts_that_are_there_get_equal_parts_one_period_ahead(tmp_path: Path) -
     assert one.tokens.allowed(JUNE, 10) == other.tokens.allowed(JUNE, 10) == (5, 0.5)
 
 
-def test_a_host_that_comes_later_has_none_until_it_is_given_some(tmp_path: Path) -> None:
-    first, late = host("a", tmp_path), host("b", tmp_path)
+def test_a_host_that_comes_later_has_none_until_it_is_given_some(host: NewHost) -> None:
+    first, late = host("a"), host("b")
     first.renew()
     assert [first.take() for _ in range(4)] == [True] * 4
     late.renew()
@@ -84,8 +114,8 @@ def test_a_host_that_comes_later_has_none_until_it_is_given_some(tmp_path: Path)
     assert (first.take_all(), late.take_all()) == (3, 3)
 
 
-def test_a_lost_host_wastes_its_part_and_is_not_counted_in_again(tmp_path: Path) -> None:
-    one, lost = host("a", tmp_path), host("b", tmp_path)
+def test_a_lost_host_wastes_its_part_and_is_not_counted_in_again(host: NewHost) -> None:
+    one, lost = host("a"), host("b")
     lost.renew(now=MAY - 90 * MINUTE, periods=())
     one.renew(now=MAY - 91 * MINUTE, periods=())
     lost.renew(now=MAY - 89 * MINUTE)
@@ -95,19 +125,18 @@ def test_a_lost_host_wastes_its_part_and_is_not_counted_in_again(tmp_path: Path)
     assert read_leases(one.store, "loans", JUNE).held == {"a": 10}
 
 
-def test_with_the_lake_gone_hosts_go_on_with_what_was_granted(tmp_path: Path) -> None:
-    one = host("a", tmp_path)
+def test_with_the_lake_gone_hosts_go_on_with_what_was_granted(host: NewHost) -> None:
+    one = host("a")
     one.renew(periods=(MAY, JUNE))
-    (tmp_path / "lake").rename(tmp_path / "away")
-    (tmp_path / "lake").write_text("")  # nothing can be read there, or made
+    one.store = away_from(one.store, one.folder)
     with pytest.raises((LakeError, OSError)):
         one.renew(periods=(MAY, JUNE))
     restarted = LeasedTokens(CapacityFile(one.folder), one.folder)
     assert restarted.allowed(MAY, 10) == restarted.allowed(JUNE, 10) == (10, 1.0)
 
 
-def test_a_lowered_capacity_is_lowered_on_each_host_in_proportion(tmp_path: Path) -> None:
-    one, other = host("a", tmp_path), host("b", tmp_path)
+def test_a_lowered_capacity_is_lowered_on_each_host_in_proportion(host: NewHost) -> None:
+    one, other = host("a"), host("b")
     one.renew(periods=())
     other.renew(periods=())
     one.renew()
@@ -116,8 +145,8 @@ def test_a_lowered_capacity_is_lowered_on_each_host_in_proportion(tmp_path: Path
     assert (one.take_all(), other.take_all(cases=4)) == (2, 2)
 
 
-def test_a_raised_capacity_is_granted_at_once_and_once_in_both_periods(tmp_path: Path) -> None:
-    one, other = host("a", tmp_path), host("b", tmp_path)
+def test_a_raised_capacity_is_granted_at_once_and_once_in_both_periods(host: NewHost) -> None:
+    one, other = host("a"), host("b")
     one.renew(periods=(MAY, JUNE))
     assert one.take_all() == 10
     for each in (other, one, other):
@@ -127,14 +156,14 @@ def test_a_raised_capacity_is_granted_at_once_and_once_in_both_periods(tmp_path:
     assert sum(read_leases(one.store, "loans", JUNE).held.values()) == 16
 
 
-def test_what_is_raised_comes_on_top_of_what_a_host_gave_away_and_can_be_given_too(tmp_path: Path) -> None:
-    one, late = host("a", tmp_path), host("b", tmp_path)
+def test_what_is_raised_comes_on_top_of_what_a_host_gave_away_and_can_be_given_too(host: NewHost) -> None:
+    one, late = host("a"), host("b")
     one.renew()
     late.renew()
     one.renew()
     assert read_leases(one.store, "loans", MAY).held == {"a": 5, "b": 5}
     one.renew(cases=20)
-    latest = host("c", tmp_path)
+    latest = host("c")
     latest.renew(cases=20)
     one.renew(cases=20)  # ten unused: half of them
     for each in (late, latest):
@@ -143,8 +172,8 @@ def test_what_is_raised_comes_on_top_of_what_a_host_gave_away_and_can_be_given_t
     assert [each.take_all(cases=20) for each in (one, late, latest)] == [5, 10, 5]
 
 
-def test_what_another_host_raises_while_this_one_gives_stays_with_it(tmp_path: Path) -> None:
-    one, late = host("a", tmp_path), host("b", tmp_path)
+def test_what_another_host_raises_while_this_one_gives_stays_with_it(host: NewHost) -> None:
+    one, late = host("a"), host("b")
     one.renew()
     late.renew()
 
@@ -170,8 +199,8 @@ def test_what_another_host_raises_while_this_one_gives_stays_with_it(tmp_path: P
     assert one.take_all(cases=14) + late.take_all(cases=14) == 14
 
 
-def test_a_damaged_document_is_said(tmp_path: Path) -> None:
-    one = host("a", tmp_path)
+def test_a_damaged_document_is_said(host: NewHost) -> None:
+    one = host("a")
     one.store.put("serving/loans/capacity/hosts.json", b"{}")
     with pytest.raises(BadLeases):
         one.renew()
@@ -186,10 +215,10 @@ def test_a_damaged_document_is_said(tmp_path: Path) -> None:
     ),
 )
 def test_whatever_happens_hosts_never_take_more_than_there_is(
-    tmp_path_factory: pytest.TempPathFactory, cases: int, steps: list[tuple[str, str]]
+    new_lake: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory, cases: int, steps: list[tuple[str, str]]
 ) -> None:
-    root = tmp_path_factory.mktemp("hosts")
-    hosts, taken, number = {name: host(name, root) for name in "abc"}, 0, 0
+    root, lake = tmp_path_factory.mktemp("hosts"), new_lake()
+    hosts, taken, number = {name: Host(name, root / name, lake) for name in "abc"}, 0, 0
     for name, what in steps:
         one = hosts[name]
         if what == "raise":
@@ -210,8 +239,8 @@ def test_whatever_happens_hosts_never_take_more_than_there_is(
         assert sum(read_leases(hosts["a"].store, "loans", MAY).held.values()) <= cases
 
 
-def test_two_writers_at_once_grant_a_period_once(tmp_path: Path) -> None:
-    hosts = [host(name, tmp_path) for name in "abcd"]
+def test_two_writers_at_once_grant_a_period_once(host: NewHost) -> None:
+    hosts = [host(name) for name in "abcd"]
     ready = threading.Barrier(len(hosts))
 
     def join(one: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from trueup.lake.errors import BadStoreUrl, StoreFull, StoreReadOnly, StoreUnavailable
 from trueup.lake.folder_store import FolderStore
-from trueup.lake.stores import open_store
+from trueup.lake.stores import open_store, options_in
 
 DATA_LIBRARIES = {"pyarrow", "pandas", "duckdb", "deltalake", "sklearn", "numpy", "sqlglot", "obstore"}
 
@@ -95,6 +95,30 @@ except LakeError as error:
     assert ran.stdout.strip() == StoreReadOnly.code
     folder.chmod(0o755)
     assert FolderStore(folder).get("x") == b"old"
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "an empty mount point"])
+def test_a_folder_that_is_away_is_not_begun_again_by_those_who_knew_it(tmp_path: Path, leaves: str) -> None:
+    folder, away = tmp_path / "lake", tmp_path / "away"
+    known, begun = FolderStore(folder), open_store(folder, begun=True)
+    known.put("log/1", b"sealed")
+    folder.rename(away)
+    if leaves != "nothing":
+        folder.mkdir()
+    for store in (known, begun):
+        with pytest.raises(StoreUnavailable, match="not there, or empty"):
+            store.put_if_absent("log/2", b"more")
+    assert not folder.exists() or not any(folder.iterdir())
+    if folder.exists():
+        folder.rmdir()
+    away.rename(folder)
+    known.put_if_absent("log/2", b"more")
+    assert begun.get("log/2") == b"more"
+
+
+def test_settings_of_other_programs_are_none_of_ours() -> None:
+    environment = {"AWS_REGION": "us-east-1", "AWS_CA_BUNDLE": "/etc/ca.pem", "AWS_PROFILE": "work", "HOME": "/root"}
+    assert options_in(environment) == {"AWS_REGION": "us-east-1"}
 
 
 def test_an_object_store_that_does_not_answer_is_named() -> None:

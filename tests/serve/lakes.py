@@ -22,6 +22,7 @@ from trueup.bundle.package import BundleContents, package
 from trueup.bundle.signing import ensure_signing_key, public_key_path
 from trueup.lake.desired_state import BundleRole, DesiredState, TokenGrant, change_desired, token_digest
 from trueup.lake.folder_store import FolderStore
+from trueup.lake.store import Store
 
 PROJECT = """
 [project]
@@ -79,16 +80,23 @@ TOKEN = "a-token-of-the-tests"
 
 
 @dataclass(frozen=True)
-class ServedLake:
-    """A lake of its own for each test."""
+class ServedStore:
+    """A lake of its own for each test, in a folder or an object store."""
 
-    store: FolderStore
+    store: Store
     trusted: tuple[Path, ...]
     old: str
     """Digest of the model that is champion first."""
     new: str
     """Digest of another model of the same features, with other scores."""
     project: str = "small-fraud"
+
+
+@dataclass(frozen=True)
+class ServedLake(ServedStore):
+    """The same in a folder."""
+
+    store: FolderStore
 
 
 def make_two_models(folder: Path) -> TwoModels:
@@ -125,15 +133,30 @@ def make_lake(models: TwoModels, lake_folder: Path, *, durability: Durability = 
     folder, public, old, new = models
     shutil.copytree(folder / "bundles", lake_folder / "bundles")
     lake = ServedLake(FolderStore(lake_folder), (public,), old, new)
+    _publish(lake, durability)
+    return lake
+
+
+def make_lake_in(store: Store, models: TwoModels) -> ServedStore:
+    """Return the same lake in any store."""
+    folder, public, old, new = models
+    for path in sorted((folder / "bundles").rglob("*")):
+        if path.is_file():
+            store.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    lake = ServedStore(store, (public,), old, new)
+    _publish(lake)
+    return lake
+
+
+def _publish(lake: ServedStore, durability: Durability = "process") -> None:
     state = DesiredState(
         project=lake.project,
         version=1,
-        bundles=(BundleRole(old, "champion"),),
+        bundles=(BundleRole(lake.old, "champion"),),
         durability=durability,
         tokens=(TokenGrant("tests", token_digest(TOKEN), ("predict", "facts", "metrics")),),
     )
     change_desired(lake.store, lake.project, lambda _: state)
-    return lake
 
 
 def fill(ballast: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -36,6 +37,11 @@ class RunningServer:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in listed if "serve" in _command_of(pid)]
 
+    def sealing(self) -> list[int]:
+        """Return the numbers of the processes that seal the log."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in listed if "trueup.lake.sealing_process" in _command_of(pid)]
+
     def stop(self) -> int:
         """End it as an operator does, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -43,10 +49,18 @@ class RunningServer:
 
 
 @contextmanager
-def serving(target: Path | str, *options: str, spool: Path, token: str | Path) -> Iterator[RunningServer]:
+def serving(
+    target: Path | str, *options: str, spool: Path, token: str | Path, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
     """Give a server that answers; it is killed at the end if it still runs. A path of a token is read once it does."""
     command = [str(TRUEUP), "serve", str(target), "--port", "0", "--spool", str(spool), "--json", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
     try:
         assert process.stdout is not None
         said = read_document(process)

@@ -113,7 +113,7 @@ def _supervise(
         Companion(
             f"sealing of {project}",
             (
-                *(sys.executable, "-m", "trueup.lake.sealing_process", "--lake", settings.lake),
+                *(sys.executable, "-m", "trueup.lake.sealing_process", "--begun", "--lake", settings.lake),
                 *("--project", project, "--hot", str(Spool(target.spool).hot(project))),
                 *("--log", str(target.spool / "sealing.log")),
             ),
@@ -280,15 +280,23 @@ def _copy_into(lake: Path, bundle: Path, manifest: Manifest) -> None:
 
 def _lake(arguments: argparse.Namespace, named: list[Path]) -> Target:
     """Serve everything that is desired in a lake."""
-    from trueup.lake.stores import open_store, options_in
+    from trueup.compute.pool import run_stream
 
-    store = open_store(arguments.target, options=options_in(os.environ))
-    projects = served_projects(store)
+    # an object store's client has threads that do not live on in forked workers, which would wait for them for ever:
+    # another process than the one that forks asks it
+    [projects] = run_stream(_served_in, [arguments.target], workers=2 if "://" in arguments.target else 1)
     if not projects:
-        raise NothingPackaged(f"nothing is desired in {store.url}; publish a project there first", lake=store.url)
+        lake = arguments.target
+        raise NothingPackaged(f"nothing is desired in {lake}; publish a project there first", lake=lake)
     if not named:
         raise WrongUsage("name the public key whose bundles are believed: --trust KEY.pub")
     return Target(arguments.target, projects, _spool(arguments, Path("trueup-serving").resolve()), tuple(named))
+
+
+def _served_in(lake: str) -> tuple[str, ...]:
+    from trueup.lake.stores import open_store, options_in
+
+    return served_projects(open_store(lake, options=options_in(os.environ)))
 
 
 def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:

@@ -116,26 +116,29 @@ def bundle_in_lake(place: ServedPlace, named: str) -> Iterator[Path]:
     BundleElsewhere
         It is a folder or archive beside the lake, where servers would not find it.
     """
-    from trueup.bundle.finding import find_bundle
     from trueup.lake.folder_store import FolderStore
     from trueup.serve.spooling import Spool
 
     if isinstance(place.store, FolderStore):
-        bundles = place.store.folder / "bundles"
-        found = find_bundle(named, bundles=bundles)
-        if found.parent != bundles.resolve() and found.parent != bundles:
-            raise BundleElsewhere(
-                f"{found} is not among the lake's bundles, where servers look; take it in first: trueup bundle import",
-                path=str(found),
-            )
-        yield found
+        yield _found_among(place.store.folder / "bundles", named)
         return
     with TemporaryDirectory(prefix="trueup-bundle-") as aside:
         names = Path(aside) / "names"
         for digest in {entry.key.split("/")[1] for entry in place.store.list("bundles")}:
             (names / digest).mkdir(parents=True, exist_ok=True)
-        digest = find_bundle(named, bundles=names).name
-        yield Spool(Path(aside)).fetch_bundle(place.store, digest)
+        yield Spool(Path(aside)).fetch_bundle(place.store, _found_among(names, named).name)
+
+
+def _found_among(bundles: Path, named: str) -> Path:
+    from trueup.bundle.finding import find_bundle
+
+    found = find_bundle(named, bundles=bundles)
+    if found.parent != bundles.resolve() and found.parent != bundles:
+        raise BundleElsewhere(
+            f"{found} is not among the lake's bundles, where servers look; take it in first: trueup bundle import",
+            path=str(found),
+        )
+    return found
 
 
 def day_start(text: str, option: str) -> dt.datetime:

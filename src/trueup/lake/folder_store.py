@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trueup.kernel.digests import digest_of_bytes
-from trueup.lake.errors import KeyMissing, KeyTaken, VersionChanged, told_as_lake_errors
+from trueup.lake.errors import KeyMissing, KeyTaken, StoreUnavailable, VersionChanged, told_as_lake_errors
 from trueup.lake.store import Entry, Versioned, checked_key
 
 _PRIVATE = ".store"
@@ -26,10 +26,14 @@ class FolderStore:
     An object is written to a temporary file on the same disk, flushed to it, and renamed: it appears at once or not at
     all. Writers of one key take turns behind a lock that the operating system frees when its holder dies. The folder
     ``.store`` holds locks and temporary files; what a killed process left there is removed by the next writer.
+
+    A folder that had something in it, or that is said to be `begun`, is never made again: what is written while it is
+    away, renamed or not mounted, would be lost to everybody once it is back.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, begun: bool = False) -> None:
         self.folder = folder.absolute()
+        self._begun = begun
         self._swept = False
 
     @property
@@ -48,6 +52,11 @@ class FolderStore:
         """Return the content and its SHA-256 as the version token."""
         content = self.get(key)
         return Versioned(content, digest_of_bytes(content))
+
+    def get_if_changed(self, key: str, *, since: str) -> Versioned | None:
+        """Return the content and its SHA-256; None while that is `since`."""
+        found = self.get_versioned(key)  # a time of change is too coarse to tell two changes in a row apart
+        return None if found.version == since else found
 
     def open(self, key: str) -> BinaryIO:
         """Return an open file."""
@@ -134,13 +143,26 @@ class FolderStore:
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
         with told_as_lake_errors(str(self.folder)):
+            self._refuse_while_away()
             locks = self.folder / _PRIVATE / "locks"
             locks.mkdir(parents=True, exist_ok=True)
+            self._begun = True
             self._sweep()
             bucket = int(digest_of_bytes(key.encode())[:8], 16) % _LOCKS
             with (locks / f"{bucket:02d}").open("ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
+
+    def _refuse_while_away(self) -> None:
+        was_begun = self._begun  # before looking: another thread may begin it meanwhile
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            self._begun = True
+        elif was_begun:
+            raise StoreUnavailable(
+                f'"{self.folder}" is not there, or empty, and held something before; nothing was written: '
+                "mount it again or put it back, or start anew over another folder",
+                place=str(self.folder),
+            )
 
     def _replace(self, path: Path, content: bytes) -> None:
         temporary = self._temporary()

@@ -44,6 +44,15 @@ class S3Store:
             answer = obstore.get(self._objects, key)
             return Versioned(bytes(answer.bytes()), answer.meta["e_tag"] or "")
 
+    def get_if_changed(self, key: str, *, since: str) -> Versioned | None:
+        """Return the content and its entity tag; None where the store says that `since` still holds."""
+        with self._told(checked_key(key)):
+            try:
+                answer = obstore.get(self._objects, key, options={"if_none_match": since} if since else None)
+            except exceptions.NotModifiedError:
+                return None
+            return Versioned(bytes(answer.bytes()), answer.meta["e_tag"] or "")
+
     def open(self, key: str) -> BinaryIO:
         """Return a stream that reads ranges on demand."""
         with self._told(checked_key(key)):

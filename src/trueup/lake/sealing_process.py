@@ -126,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hot", required=True, type=Path, help="folder in which the servers write their segments")
     parser.add_argument("--seconds", type=float, default=5.0, help="between two passes")
     parser.add_argument("--log", type=Path, help="file to tell into, begun anew when it is large; else standard output")
+    parser.add_argument("--begun", action="store_true", help="never begin a lake: one without content is away")
     parser.add_argument("--with-stdin", action="store_true", help="end when standard input ends")
     chosen = parser.parse_args(arguments)
     ended = threading.Event()
@@ -133,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: ended.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # whoever started us may have kept one waiting
     options = options_in(os.environ)
-    store = open_store(chosen.lake, options=options)
+    store = open_store(chosen.lake, options=options, begun=chosen.begun)
     sealer = Sealer(store, chosen.project, hot=chosen.hot, clock=_clock)
     if chosen.with_stdin:
         threading.Thread(target=_end_with_stdin, args=(ended,), daemon=True).start()

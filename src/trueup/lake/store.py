@@ -51,6 +51,10 @@ class Store(Protocol):
         """Return the content and its version token; raise `KeyMissing` when there is none."""
         ...
 
+    def get_if_changed(self, key: str, *, since: str) -> Versioned | None:
+        """Return the content and its version token, or None while `since` is its version; see `get_versioned`."""
+        ...
+
     def open(self, key: str) -> BinaryIO:
         """Return a readable, seekable stream for an object larger than memory; the caller closes it."""
         ...
