@@ -97,6 +97,23 @@ def test_another_champion_is_adopted_once_it_is_open_and_the_way_back_opens_noth
     asyncio.run(journey())
 
 
+def test_it_is_behind_from_a_change_until_it_looked_and_not_without_the_lake(
+    served_lake: ServedLake, tmp_path: Path
+) -> None:
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", Adopted())
+        await keeper.start()
+        assert not keeper.is_behind()
+        change(served_lake, paused=True)
+        assert keeper.is_behind()
+        await keeper.look()
+        assert not keeper.is_behind()
+        served_lake.store.folder.rename(tmp_path / "away")
+        assert not keeper.is_behind()
+
+    asyncio.run(journey())
+
+
 def test_a_canary_that_does_not_verify_is_left_out_and_told(served_lake: ServedLake, tmp_path: Path) -> None:
     adopted = Adopted()
     (served_lake.store.folder / "bundles" / served_lake.new / "golden.jsonl").write_text("{}")

@@ -145,6 +145,13 @@ class Keeper:
             self._start_opening()
         return self._adopted is not before
 
+    def is_behind(self) -> bool:
+        """Return whether something else is desired than what was read last; from any thread. False without the lake."""
+        try:
+            return self._store.get_if_changed(desired_key(self.project), since=self._seen) is not None
+        except LakeError:
+            return False
+
     async def settle(self) -> None:
         """Wait for the bundles that are being opened, and carry out what they were opened for."""
         while self._openings:
@@ -173,8 +180,9 @@ class Keeper:
     async def _read(self) -> str | None:
         """Read what is desired; return why it cannot be read."""
         try:
-            found = await asyncio.to_thread(self._store.get_versioned, desired_key(self.project))
-            if found.version != self._seen:
+            key = desired_key(self.project)
+            found = await asyncio.to_thread(self._store.get_if_changed, key, since=self._seen)
+            if found is not None:
                 wanted = parse_desired(found.content)
                 if wanted.project != self.project:  # its name would be a path on this host
                     return f"the desired state of {self.project} is refused: it is that of another project"

@@ -75,6 +75,8 @@ class _Place:
         self.told: str | None = None
         self.fault: str | None = None
         self.version_told = 0
+        self.has_news = False
+        """Whether its status says something else than was told."""
 
     @property
     def problem(self) -> str | None:
@@ -110,9 +112,10 @@ class _Server:
         self._settings, self._say = settings, say
         self._started_at = wall_clock()
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._store: Store = open_store(settings.lake, options=settings.store_options)
+        self._store: Store = open_store(settings.lake, options=settings.store_options, begun=True)
         self._spool = Spool(settings.spool)
         self._places: dict[str, _Place] = {}
+        self._news = asyncio.Event()
 
     async def run(self, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
         """Open everything, answer until told to end, then end in order."""
@@ -142,7 +145,7 @@ class _Server:
         front = Front(teller.handle, settings.limits, watcher=metrics)
         tls = self._tls()
         await front.start(sockets, tls)
-        beside = (self._keep_up(metrics), self._look_after(metrics), self._report())
+        beside = (self._keep_up(metrics), self._tell_news(), self._look_after(metrics), self._report())
         looking = [asyncio.create_task(each) for each in beside]
         for task in looking:
             task.add_done_callback(lambda _: stopping.set())  # without them nothing desired would arrive any more
@@ -239,12 +242,20 @@ class _Server:
 
     async def _keep_up(self, metrics: ServerMetrics) -> None:
         is_near = isinstance(self._store, FolderStore)
-        pause = self._settings.look_seconds if is_near else self._settings.look_afar_seconds
         while True:
-            await asyncio.sleep(pause)
+            if is_near:
+                await asyncio.to_thread(self._wait_for_change)
+            else:
+                await asyncio.sleep(self._settings.look_afar_seconds)
             for place in self._places.values():
                 with place.going_on():
                     await self._look(place, metrics)
+
+    def _wait_for_change(self) -> None:
+        """Return once something else is desired, or after a while; in a thread, so that looking wakes no other one."""
+        ends = time.monotonic() + self._settings.look_afar_seconds
+        while time.monotonic() < ends and not any(place.keeper.is_behind() for place in self._places.values()):
+            time.sleep(self._settings.look_seconds)
 
     async def _look(self, place: _Place, metrics: ServerMetrics) -> None:
         await place.keeper.look()
@@ -258,7 +269,19 @@ class _Server:
                 self._say(f"{place.project.name}: {place.told or 'all is well again'}")
         if is_news:  # an operator waits to see it
             place.version_told = place.keeper.version
-            await self._tell_status(place)
+            place.has_news = True
+            self._news.set()
+
+    async def _tell_news(self) -> None:
+        """Tell what changed at once, and let nobody who looks wait until it is written."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for place in self._places.values():
+                if place.has_news:
+                    place.has_news = False
+                    with place.going_on():
+                        await self._tell_status(place)
 
     async def _look_after(self, metrics: ServerMetrics) -> None:
         while True:

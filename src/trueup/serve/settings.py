@@ -24,10 +24,11 @@ class ServerSettings:
     certificate: Path | None = None
     certificate_key: Path | None = None
     limits: FrontLimits = field(default_factory=FrontLimits)
-    look_seconds: float = 0.05
-    """Between two looks at what is desired; a revoked token ends within that and the time of a look."""
+    look_seconds: float = 0.02
+    """Between two looks at what is desired in a folder; a revoked token ends within that and the time of a look."""
     look_afar_seconds: float = 0.25
-    """The same where the lake is an object store, which counts every look and charges for it."""
+    """The same where the lake is an object store, which counts every look and charges for it; in a folder what else
+    there is to do, such as trying a bundle again."""
     report_seconds: float = 2.0
     """Between two reports of the server's status."""
     grace_seconds: float = 10.0
