@@ -75,6 +75,8 @@ class Askers:
         Told of every answer, also of connections that ended (status 0).
     insists : bool
         Whether a request without a 200 is sent again, under its id, until it has one.
+    pause_seconds : float
+        Of each connection after an answer.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class Askers:
         then: Callable[[Asked], None],
         *,
         insists: bool = False,
+        pause_seconds: float = 0.0,
     ) -> None:
         self._port, self._requests, self._then, self._insists = port, requests, then, insists
+        self._pause_seconds = pause_seconds
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -113,6 +117,8 @@ class Askers:
                 self._then(Asked(row, name, answer, tries))
                 if self._insists and status != 200:
                     await asyncio.sleep(0.01)
+            if self._pause_seconds:
+                await asyncio.sleep(self._pause_seconds)
         if wire is not None:
             wire.close()
 

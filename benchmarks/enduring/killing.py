@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.serve.lakes import TOKEN, ServedLake
+from tests.serve.lakes import TOKEN, ServedLake, ServedStore
 from tests.serve.running import RunningServer, serving
 
 from benchmarks.enduring.asking import Asked, Askers, Requests, port_of
@@ -65,7 +65,7 @@ class Logged:
     """In the log in all."""
 
 
-def compare(lake: ServedLake, told: Acknowledged) -> Logged:
+def compare(lake: ServedStore, told: Acknowledged) -> Logged:
     """Compare what callers were told with the sealed log."""
     with tempfile.TemporaryDirectory() as scratch, open_log(lake.store, lake.project, scratch=Path(scratch)) as log:
         asked = "SELECT prediction_id, model_version, acted FROM predictions WHERE role != 'shadow'"

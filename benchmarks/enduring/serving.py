@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 import uvloop
-from tests.serve.lakes import TOKEN, Durability, ServedLake, make_lake, make_two_models
+from tests.serve.lakes import TOKEN, Durability, ServedLake, ServedStore, make_lake, make_lake_in, make_two_models
 from tests.serve.running import RunningServer, serving
 
 from benchmarks.asking import cpu_seconds
 from benchmarks.enduring.asking import Requests, port_of, quantiles
 from benchmarks.enduring.filling import Filling, small_disk
 from benchmarks.enduring.killing import Acknowledged, children_of, compare, kill_again_and_again, seal_all
-from benchmarks.enduring.losing import Losing, put_aside
+from benchmarks.enduring.losing import Losing, StoppedServer, put_aside
 from benchmarks.enduring.misbehaving import Enduring, soak
 from benchmarks.enduring.overloading import Offered, offer
 from benchmarks.enduring.processes import make_models, scores_by
@@ -43,7 +46,7 @@ def _server() -> Iterator[tuple[ServedLake, Path, RunningServer]]:
             yield lake, folder, server
 
 
-def _of_log(name: str, lake: ServedLake, told: Acknowledged) -> Iterator[Figure]:
+def _of_log(name: str, lake: ServedStore, told: Acknowledged) -> Iterator[Figure]:
     logged = compare(lake, told)
     yield Figure(f"{name}.acknowledged", logged.acknowledged, "answers", note=f"other statuses: {told.refused}")
     for what in ("lost", "twice", "different"):
@@ -62,6 +65,7 @@ def swaps() -> Iterator[Figure]:
         }
         swapping = Swapping(lake, requests, scores)
         found = uvloop.run(swapping.run(port_of(server.url), flips=200, seconds=60, connections=32, others=[lake.new]))
+    yield Figure("swap.seconds", found.seconds, "s", "promised", 60, f"of {len(found.flip_seconds)} changes")
     yield Figure("swap.answers", found.answers, "answers", note="32 connections, 60 s")
     yield Figure("swap.failed", len(found.failed), "answers", "promised", 0)
     yield Figure("swap.wrong", len(found.wrong), "answers", "promised", 0, "; ".join(found.wrong[:3]))
@@ -131,17 +135,48 @@ def full_disks() -> Iterator[Figure]:
             yield Figure(f"{name}.recovered", max(found.recovered_seconds), "s", note="longest, once there is space")
 
 
-def lost_lakes() -> Iterator[Figure]:
-    """The lake gone for ten minutes under 8 connections."""
+def lost_lakes(seconds: float = 600) -> Iterator[Figure]:
+    """A lake in a folder and one in an object store, both gone for ten minutes under 8 unhurried connections."""
+    with ThreadPoolExecutor() as pool:
+        yield from chain.from_iterable(pool.map(lambda lose: lose(seconds), (_lost_folder, _lost_objects)))
+
+
+def _lost_folder(seconds: float) -> list[Figure]:
     with _server() as (lake, _, server):
         take, give = put_aside(lake.store.folder)
-        losing = Losing(lake)
-        found = uvloop.run(losing.run(server, take=take, give=give, seconds=600, connections=8))
-        server.stop()
-        yield Figure("lake.answered_without", found.answered_without, "answers", note="in 600 s")
-        yield Figure("lake.caught_up", found.caught_up_seconds, "s", note="a change is carried out and told")
-        yield Figure("lake.longest", 1e3 * found.longest_seconds, "ms", note="longest answer")
-        yield from _of_log("lake", lake, found.told)
+        return list(_lost("lake.folder", lake, server, take=take, give=give, seconds=seconds))
+
+
+def _lost_objects(seconds: float) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "models").mkdir()
+        with closing(StoppedServer("lost", "lake")) as s3:
+            lake = make_lake_in(s3.store, make_two_models(folder / "models"))
+            trust = ("--trust", *map(str, lake.trusted))
+            options, spool = s3.server.options, folder / "spool"
+            with serving(lake.store.url, *trust, spool=spool, token=TOKEN, environment=options) as server:
+                s3.sealing = server.sealing
+                return list(_lost("lake.s3", lake, server, take=s3.take, give=s3.give, seconds=seconds))
+
+
+def _lost(
+    name: str,
+    lake: ServedStore,
+    server: RunningServer,
+    *,
+    take: Callable[[], None],
+    give: Callable[[], None],
+    seconds: float,
+) -> Iterator[Figure]:
+    losing = Losing(lake)
+    run = losing.run(server, take=take, give=give, seconds=seconds, connections=8, pause_seconds=0.02)
+    found = asyncio.run(run)
+    server.stop()
+    yield Figure(f"{name}.answered_without", found.answered_without, "answers", note=f"in {seconds:g} s")
+    yield Figure(f"{name}.caught_up", found.caught_up_seconds, "s", note="a change is carried out and told")
+    yield Figure(f"{name}.longest", 1e3 * found.longest_seconds, "ms", note="longest answer")
+    yield from _of_log(name, lake, found.told)
 
 
 def overloads() -> Iterator[Figure]:

@@ -44,6 +44,8 @@ class Swapped:
     cold_seconds: list[float] = field(default_factory=list)
     """The same for a model that is opened first."""
     answer_seconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    """All changes of open models took, with the waits between them; longer than asked where one came late."""
     fallbacks: int = 0
 
 
@@ -83,6 +85,7 @@ class Swapping:
             await asyncio.sleep(max(0.0, wait))
             other = others[number // 2 % len(others)]
             self.result.flip_seconds.append(await self._flip(None if number % 2 else other))
+        self.result.seconds = time.monotonic() - began
         await asyncio.sleep(0.1)
         await askers.stop()
         return self.result

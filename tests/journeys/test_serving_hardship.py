@@ -6,6 +6,7 @@ The same at full length: ``python -m benchmarks.endurance swap kill full-disk la
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,11 @@ import uvloop
 from benchmarks.enduring.asking import Requests, port_of
 from benchmarks.enduring.filling import Filling, small_disk
 from benchmarks.enduring.killing import compare, kill_again_and_again, seal_all
-from benchmarks.enduring.losing import Losing, put_aside
+from benchmarks.enduring.losing import Losing, StoppedServer, put_aside
 from benchmarks.enduring.misbehaving import Enduring
 from benchmarks.enduring.overloading import offer
 from benchmarks.enduring.swapping import Swapping, scores_of
-from tests.serve.lakes import TOKEN, Durability, ServedLake, TwoModels, make_lake, make_two_models
+from tests.serve.lakes import TOKEN, Durability, ServedLake, TwoModels, make_lake, make_lake_in, make_two_models
 from tests.serve.running import RunningServer, serving
 
 from trueup.lake.capacity_file import CapacityFile
@@ -96,6 +97,21 @@ def test_a_lake_that_was_gone_is_caught_up_with(server: RunningServer, lake: Ser
     assert found.answered_without > 100
     assert (logged.lost, logged.twice, logged.different) == (0, 0, 0)
     assert logged.rows == logged.acknowledged
+
+
+def test_an_object_store_that_was_gone_is_caught_up_with(two_models: TwoModels, tmp_path: Path) -> None:
+    with closing(StoppedServer("gone", "lake")) as s3:
+        lake, options = make_lake_in(s3.store, two_models), s3.server.options
+        trust = ("--trust", str(lake.trusted[0]))
+        with serving(lake.store.url, *trust, spool=tmp_path / "spool", token=TOKEN, environment=options) as server:
+            s3.sealing = server.sealing
+            losing = Losing(lake).run(server, take=s3.take, give=s3.give, seconds=1.0, connections=4)
+            found = uvloop.run(losing)
+            assert server.stop() == 0
+        logged = compare(lake, found.told)
+    assert found.told.refused == {}
+    assert found.answered_without > 100
+    assert (logged.lost, logged.twice, logged.different) == (0, 0, 0)
 
 
 def tokens_used(spool: Path, lake: ServedLake) -> int:
