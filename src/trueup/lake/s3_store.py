@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from obstore import ReadableFile
     from obstore.store import S3Store as ObjectStore
+
+_OF_ONE_ATTEMPT = re.compile(r" in [0-9.]+[^ ,]*(, after .*?)? +- ")
+"""How long it took and how often it was repeated, in the words of the client."""
 
 
 class S3Store:
@@ -162,4 +166,7 @@ def _connect(url: str, options: Mapping[str, str]) -> ObjectStore:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    """Return what went wrong, in the same words each time: a fault that lasts is then told once, not at every look."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    said = line.partition("<")[0]  # then comes a document, which numbers the request
+    return _OF_ONE_ATTEMPT.sub(": ", said).rstrip(": ")[:200]
