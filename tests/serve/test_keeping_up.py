@@ -247,6 +247,37 @@ def test_a_bundle_that_comes_later_than_what_is_desired_is_tried_again_at_its_pa
     asyncio.run(journey())
 
 
+@pytest.mark.parametrize("failures", [1, 12])
+def test_however_long_the_lake_was_gone_a_bundle_is_tried_again_with_the_first_look_that_succeeds(
+    served_lake: ServedLake, tmp_path: Path, failures: int
+) -> None:
+    adopted, now = Adopted(), [0.0]
+    lake, away = served_lake.store.folder, tmp_path / "away"
+    bundle, aside = lake / "bundles" / served_lake.new, tmp_path / "aside"
+
+    async def look(keeper: Keeper) -> str:
+        await keeper.look()
+        await keeper.settle()
+        return adopted.champion.digest
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted, clock=lambda: now[0])
+        await keeper.start()
+        bundle.rename(aside)
+        change(served_lake, bundles=champion(served_lake.new))
+        assert await look(keeper) == served_lake.old
+        lake.rename(away)
+        for _ in range(failures):
+            now[0] += MOST_SECONDS
+            assert await look(keeper) == served_lake.old
+        away.rename(lake)
+        aside.rename(bundle)
+        assert await look(keeper) == served_lake.new
+        assert keeper.problem is None
+
+    asyncio.run(journey())
+
+
 @pytest.mark.parametrize(("failures", "pause"), [(1, 1.0), (3, 4.0), (8, 60.0)])
 def test_on_a_full_disk_it_serves_on_and_tries_again_ever_later_at_last_every_minute(
     served_lake: ServedLake, tmp_path: Path, failures: int, pause: float

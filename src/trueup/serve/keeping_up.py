@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import msgspec
@@ -45,6 +45,10 @@ class _Refusal:
     again_at: float
     """Monotonic seconds; infinite where trying again cannot help: what the lake holds is not the bundle."""
     attempts: int
+
+    def due(self) -> _Refusal:
+        """Return what is tried again now, where trying again can help: what was away is back."""
+        return self if self.again_at == float("inf") else replace(self, again_at=0.0, attempts=0)
 
 
 class Keeper:
@@ -137,8 +141,10 @@ class Keeper:
 
     async def look(self) -> bool:
         """Look once at what is desired and carry out what can be; return whether something else answers now."""
-        before = self._adopted
+        before, unread_before = self._adopted, self._unread
         self._unread = await self._read()
+        if unread_before is not None and self._unread is None:
+            self._refused = {digest: refusal.due() for digest, refusal in self._refused.items()}
         if self._wanted is not self._carried or self._has_news:
             await self._carry_out()
         else:
