@@ -335,6 +335,22 @@ def test_a_segment_that_the_disk_does_not_give_keeps_nothing_else_waiting(store:
     assert (sealed.segments, sealed.waiting) == (1, {lost.name: "IsADirectoryError while sealing"})
 
 
+def test_a_lake_that_is_away_is_told_once_and_not_for_each_segment(store: FolderStore, hot: Path) -> None:
+    sealer, away = a_sealer(store, hot), store.folder.with_name("away")
+    a_segment(hot, [a_prediction()])
+    sealer.seal_finished()
+    store.folder.rename(away)
+    digest = schema_digest(KINDS)
+    schema = SchemaRecord(digest, KINDS)
+    for place in range(3):
+        a_segment(hot, [schema, a_prediction(body=[{"amount": place}], schema=digest)], now=NOON + place)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            sealer.seal_finished()
+    away.rename(store.folder)
+    assert sealer.seal_finished() == Sealed(segments=3, rows=3)
+
+
 def test_a_segment_waits_for_its_schema(store: FolderStore, hot: Path, tmp_path: Path) -> None:
     schema = write_schema(FolderStore(tmp_path / "elsewhere"), KINDS)
     a_segment(hot, [a_prediction(body=[{"amount": 1}], schema=schema)])

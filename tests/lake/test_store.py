@@ -109,6 +109,9 @@ def test_a_folder_that_is_away_is_not_begun_again_by_those_who_knew_it(tmp_path:
     for store in (known, begun):
         with pytest.raises(StoreUnavailable, match="not there, or empty"):
             store.put_if_absent("log/2", b"more")
+        for read in (store.get, store.open, store.exists, lambda key, of=store: list(of.list(key))):
+            with pytest.raises(StoreUnavailable, match="not there, or empty"):  # not: there is no log
+                read("log")
     assert not folder.exists() or not any(folder.iterdir())
     if folder.exists():
         folder.rmdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trueup.kernel.digests import digest_of_bytes
-from trueup.lake.errors import KeyMissing, KeyTaken, StoreUnavailable, VersionChanged, told_as_lake_errors
+from trueup.lake.errors import KeyMissing, KeyTaken, LakeError, StoreUnavailable, VersionChanged, told_as_lake_errors
 from trueup.lake.store import Entry, Versioned, checked_key
 
 _PRIVATE = ".store"
@@ -28,7 +28,8 @@ class FolderStore:
     ``.store`` holds locks and temporary files; what a killed process left there is removed by the next writer.
 
     A folder that had something in it, or that is said to be `begun`, is never made again: what is written while it is
-    away, renamed or not mounted, would be lost to everybody once it is back.
+    away, renamed or not mounted, would be lost to everybody once it is back. Nor does anything count as missing from it
+    then: a read fails as with a store that does not answer.
     """
 
     def __init__(self, folder: Path, *, begun: bool = False) -> None:
@@ -116,6 +117,8 @@ class FolderStore:
         for parent, folders, names in os.walk(start):
             folders[:] = [name for name in folders if not (name == _PRIVATE and Path(parent) == self.folder)]
             found += [Path(parent) / name for name in names]
+        if not found:
+            self._refuse_while_away()
         for path in sorted(found, key=lambda path: path.relative_to(self.folder).as_posix()):
             try:
                 size = path.stat().st_size
@@ -125,7 +128,10 @@ class FolderStore:
 
     def exists(self, key: str) -> bool:
         """Return whether something is under the key."""
-        return self._path(key).is_file()
+        if self._path(key).is_file():
+            return True
+        self._refuse_while_away()
+        return False
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -137,7 +143,11 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self.folder / checked_key(key)
 
-    def _missing(self, key: str) -> KeyMissing:
+    def _missing(self, key: str) -> LakeError:
+        try:
+            self._refuse_while_away()
+        except StoreUnavailable as away:
+            return away
         return KeyMissing(f'there is no "{key}" in {self.url}', key=key)
 
     @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.lake.errors import LakeError
+from trueup.lake.errors import LakeError, StoreFull, StoreReadOnly, StoreUnavailable
 from trueup.lake.feature_schemas import FeatureColumn, columns_of, keep_schema, read_schema
 from trueup.lake.log_features import features_as_arrow
 from trueup.lake.log_files import write_log_file
@@ -144,6 +144,8 @@ class Sealer:
                 size += path.stat().st_size
                 segment = read_segment(path)
                 tables = self._tables_of(segment.frames)
+            except (StoreFull, StoreReadOnly, StoreUnavailable):
+                raise  # so it would be with every other segment
             except LakeError as error:
                 waiting[path.name] = error.message
                 continue
