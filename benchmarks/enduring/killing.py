@@ -83,7 +83,7 @@ def compare(lake: ServedStore, told: Acknowledged) -> Logged:
     )
 
 
-def seal_all(lake: ServedLake, hot: Path) -> int:
+def seal_all(lake: ServedStore, hot: Path) -> int:
     """Seal what is left when no server runs any more, and return how many segments still wait."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

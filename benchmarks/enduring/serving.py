@@ -26,6 +26,7 @@ from benchmarks.enduring.overloading import Offered, offer
 from benchmarks.enduring.processes import make_models, scores_by
 from benchmarks.enduring.swapping import Swapping, scores_of
 from benchmarks.measuring import Figure
+from trueup.lake.sealing import count_waiting
 
 BOTH: tuple[Durability, ...] = ("process", "disk")
 
@@ -142,9 +143,10 @@ def lost_lakes(seconds: float = 600) -> Iterator[Figure]:
 
 
 def _lost_folder(seconds: float) -> list[Figure]:
-    with _server() as (lake, _, server):
+    with _server() as (lake, folder, server):
         take, give = put_aside(lake.store.folder)
-        return list(_lost("lake.folder", lake, server, take=take, give=give, seconds=seconds))
+        hot = folder / "spool" / lake.project / "hot"
+        return list(_lost("lake.folder", lake, server, hot=hot, take=take, give=give, seconds=seconds))
 
 
 def _lost_objects(seconds: float) -> list[Figure]:
@@ -157,7 +159,8 @@ def _lost_objects(seconds: float) -> list[Figure]:
             options, spool = s3.server.options, folder / "spool"
             with serving(lake.store.url, *trust, spool=spool, token=TOKEN, environment=options) as server:
                 s3.sealing = server.sealing
-                return list(_lost("lake.s3", lake, server, take=s3.take, give=s3.give, seconds=seconds))
+                hot = spool / lake.project / "hot"
+                return list(_lost("lake.s3", lake, server, hot=hot, take=s3.take, give=s3.give, seconds=seconds))
 
 
 def _lost(
@@ -165,6 +168,7 @@ def _lost(
     lake: ServedStore,
     server: RunningServer,
     *,
+    hot: Path,
     take: Callable[[], None],
     give: Callable[[], None],
     seconds: float,
@@ -173,6 +177,8 @@ def _lost(
     run = losing.run(server, take=take, give=give, seconds=seconds, connections=8, pause_seconds=0.02)
     found = asyncio.run(run)
     server.stop()
+    yield Figure(f"{name}.waiting", count_waiting(hot), "records", note="not sealed when the server had ended")
+    yield Figure(f"{name}.unsealed", seal_all(lake, hot), "segments", "promised", 0, "of those, then sealed")
     yield Figure(f"{name}.answered_without", found.answered_without, "answers", note=f"in {seconds:g} s")
     yield Figure(f"{name}.caught_up", found.caught_up_seconds, "s", note="a change is carried out and told")
     yield Figure(f"{name}.longest", 1e3 * found.longest_seconds, "ms", note="longest answer")

@@ -60,13 +60,17 @@ def test_a_log_is_sealed_shown_searched_exported_erased_and_dropped(
 ) -> None:
     code, said = told("show")
     assert (code, said["served"], said["logged"], said["sealed"], said["complete"]) == (0, 3, 3, 0, False)
+    assert said["waiting"] == 3
+    code, said = told("verify", "--spool", str(spool))
+    assert (code, said["entries"], said["waiting"]) == (0, 0, 5)
     code, said = told("seal", "--spool", str(spool))
     assert (code, said["rows"], said["waiting"]) == (0, 5, {})
     code, said = told("show")
     assert (code, said["sealed"], said["complete"], said["tables"]["predictions"]["rows"]) == (0, 3, True, 3)
+    assert said["waiting"] == 0
     assert (said["tables"]["outcomes"]["rows"], said["servers"][0]["served"]) == (1, 3)
-    whole = {"project": served_lake.project, "entries": 1, "files": 4, "intact": True, "damaged": {}}
-    assert told("verify") == (0, whole)
+    whole = {"project": served_lake.project, "entries": 1, "files": 4, "intact": True, "damaged": {}, "waiting": 0}
+    assert told("verify", "--spool", str(spool)) == (0, whole)
 
     _, said = told("case", "A-1")
     assert [record["kind"] for record in said["records"]] == ["prediction", "outcome", "intervention"]

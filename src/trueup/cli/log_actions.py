@@ -17,7 +17,7 @@ def add_log(commands: argparse._SubParsersAction[P]) -> None:
     parser = commands.add_parser("log", help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
     actions = parser.add_subparsers(dest="action", metavar="action", required=True, parser_class=type(parser))
     _add(actions, "show", "what is in it, and whether everything that was answered is")
-    _add(actions, "verify", "whether its chain and every file are what was written")
+    _spool(_add(actions, "verify", "whether its chain and every file are what was written"))
     case = _add(actions, "case", "what was decided about a case, and what came of it")
     case.add_argument("case", help="the association_id, or a prediction_id")
     export = _add(actions, "export", "write a table of it as a file")

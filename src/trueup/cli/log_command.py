@@ -57,6 +57,7 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
         "served": whole.served,
         "logged": whole.logged,
         "sealed": whole.sealed,
+        "waiting": whole.waiting,
         "batch": whole.batch,
         "complete": whole.complete,
         "servers": [
@@ -73,8 +74,9 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
         )
     else:
         lines.append(
-            f"{whole.served:,} were answered, {whole.logged:,} logged, {whole.sealed:,} sealed; what servers still "
-            "hold is sealed within seconds: look again, or see: trueup log seal"
+            f"{whole.served:,} were answered, {whole.logged:,} logged, {whole.sealed:,} sealed; {whole.waiting:,} wait "
+            "on the disks of servers, which seal them within seconds while they run and reach the lake; those of a "
+            "server that ended: trueup log seal, on its host"
         )
     if whole.batch:
         lines.append(f"Of trueup predict, which no server answered: {whole.batch:,} more")
@@ -93,12 +95,24 @@ def _table(files: tuple[LoggedFile, ...]) -> dict[str, Any]:
 
 
 def _verify(place: ServedPlace, _arguments: argparse.Namespace, console: Console) -> int:
+    from trueup.lake.sealing import count_waiting
+
     manifest = LogManifest(place.store, place.project)
     manifest.refresh()
     entries, files, damaged = manifest.verify(), manifest.files(), manifest.damaged()
+    waiting = count_waiting(place.hot())
     lines = [f"The log of {place.project} is what was sealed: {entries} entries in a chain, {len(files)} files"]
     lines += _damage(damaged)
-    document = {"project": place.project, "entries": entries, "files": len(files), "intact": True, "damaged": damaged}
+    if waiting:
+        lines.append(f"  {waiting:,} records wait in {place.spool}; what seals them now: trueup log seal")
+    document = {
+        "project": place.project,
+        "entries": entries,
+        "files": len(files),
+        "intact": True,
+        "damaged": damaged,
+        "waiting": waiting,
+    }
     console.result(document, lines)
     return CHECK_FAILED if damaged else OK
 

@@ -122,13 +122,30 @@ def _supervise(
         )
         for project in target.projects
     ]
-    return Supervisor(
+    code = Supervisor(
         worker,
         arguments.processes,
         companions=() if arguments.no_sealing else companions,
         grace_seconds=settings.grace_seconds + 5.0,
         say=console.note,
     ).run()
+    if not arguments.no_sealing:
+        _tell_waiting(settings.lake, target, console)
+    return code
+
+
+def _tell_waiting(lake: str, target: Target, console: Console) -> None:
+    """Say what could not be sealed before the end: it is kept, and somebody has to fetch it."""
+    from trueup.lake.sealing import count_waiting
+    from trueup.serve.spooling import Spool
+
+    for project in target.projects:
+        waiting = count_waiting(Spool(target.spool).hot(project))
+        if waiting:
+            console.note(
+                f"{waiting:,} records of {project} wait in {target.spool} and are not in the lake yet; the next start "
+                f"seals them, or: trueup log seal --project {lake} --name {project} --spool {target.spool}"
+            )
 
 
 def _tell_ready(target: Target, url: str, console: Console) -> None:

@@ -94,6 +94,11 @@ class Completeness:
     """In the files of the manifest, decided by batch runs since then; no server answered them."""
 
     @property
+    def waiting(self) -> int:
+        """Return how many were logged and are not sealed yet; they are on the disks of the servers."""
+        return max(0, self.logged - self.sealed)
+
+    @property
     def complete(self) -> bool:
         """Return whether nothing that was answered is missing; more may be there of a server that was killed."""
         return self.served <= self.logged <= self.sealed
