@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.serve.lakes import TOKEN, ServedLake, TwoModels
 from tests.serve.running import serving, until
 
 from trueup.cli.main import main
 from trueup.cli.serve_command import TOKEN_FILE, first_token
+from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, read_statuses
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LogManifest
 
@@ -52,6 +56,25 @@ def test_a_server_that_ends_without_the_lake_says_what_waits_and_how_to_seal_it(
     assert main(["log", "seal", *command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 2
     assert sealed_rows(lake) == 2
+
+
+def test_where_nobody_reads_what_it_says_a_server_goes_on(served_lake: ServedLake, tmp_path: Path) -> None:
+    trust = ("--trust", str(served_lake.trusted[0]))
+    with serving(served_lake.store.folder, *trust, spool=tmp_path / "spool", token=TOKEN) as server:
+        full = os.open(f"/proc/{server.process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(full, b"." * 4096)
+        os.close(full)
+
+        def other(state: DesiredState | None) -> DesiredState:
+            assert state is not None
+            return replace(state, bundles=(*state.bundles, BundleRole("f" * 64, "canary", 0.1)))
+
+        change_desired(served_lake.store, served_lake.project, other)
+        until(lambda: any(told.problem for told in read_statuses(served_lake.store, served_lake.project)))
+        row = {"case": "A-1", "amount": 0.5, "age": 40, "happened": "2026-05-01T10:00:00Z"}
+        assert server.predict(served_lake.project, [row]).status_code == 200
 
 
 def sealed_rows(lake: Path) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import os
 import secrets
+import select
 import socket
 import sys
 import time
@@ -97,9 +98,13 @@ def _supervise(
             told.append(True)
             _tell_ready(target, url, console)
 
+    def say(text: str) -> None:
+        if select.select([], [console.err], [], 0)[1]:  # where nobody reads, answers would wait for who does
+            console.note(text)
+
     def worker(number: int) -> int:
         try:
-            run_server(settings, [listening], ready=ready if number == 0 else _nothing, say=console.note)
+            run_server(settings, [listening], ready=ready if number == 0 else _nothing, say=say)
         except TrueupError as error:
             if number == 0:
                 console.error(error.code, error.message, error.facts)
@@ -127,7 +132,7 @@ def _supervise(
         arguments.processes,
         companions=() if arguments.no_sealing else companions,
         grace_seconds=settings.grace_seconds + 5.0,
-        say=console.note,
+        say=say,
     ).run()
     if not arguments.no_sealing:
         _tell_waiting(settings.lake, target, console)
