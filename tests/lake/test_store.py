@@ -120,6 +120,16 @@ def test_a_folder_that_is_away_is_not_begun_again_by_those_who_knew_it(tmp_path:
     assert begun.get("log/2") == b"more"
 
 
+def test_a_read_that_fails_is_told_as_such_and_not_as_an_object_that_is_missing(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.put("state", b"1")
+    (tmp_path / "state").unlink()
+    (tmp_path / "state").symlink_to(tmp_path / "state")
+    for read in (store.get, store.get_versioned, lambda key: store.get_if_changed(key, since=""), store.open):
+        with pytest.raises(StoreUnavailable, match=r'state" cannot be read: '):
+            read("state")
+
+
 def test_settings_of_other_programs_are_none_of_ours() -> None:
     environment = {"AWS_REGION": "us-east-1", "AWS_CA_BUNDLE": "/etc/ca.pem", "AWS_PROFILE": "work", "HOME": "/root"}
     assert options_in(environment) == {"AWS_REGION": "us-east-1"}

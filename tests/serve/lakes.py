@@ -159,6 +159,12 @@ def _publish(lake: ServedStore, durability: Durability = "process") -> None:
     change_desired(lake.store, lake.project, lambda _: state)
 
 
+def fail_reads(file: Path) -> None:
+    """Let every read of a file fail as with a damaged disk or a lost mount, for any user: it leads back to itself."""
+    file.unlink()
+    file.symlink_to(file)
+
+
 def fill(ballast: Path) -> None:
     """Write a file until its disk is full."""
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from benchmarks.enduring.filling import small_disk
 from tests.serve.conftest import ServedLake
-from tests.serve.lakes import fill
+from tests.serve.lakes import fail_reads, fill
 
 from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key
 from trueup.serve.keeping_up import Keeper, NothingToServe
@@ -168,6 +168,27 @@ def test_a_document_that_is_none_changes_nothing(served_lake: ServedLake, tmp_pa
     keeper = asyncio.run(journey())
     assert len(adopted.states) == 1
     assert keeper.problem is not None
+
+
+def test_a_lake_whose_reading_fails_is_told_and_what_answers_goes_on(served_lake: ServedLake, tmp_path: Path) -> None:
+    adopted = Adopted()
+    desired = served_lake.store.folder / desired_key(served_lake.project)
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", adopted)
+        await keeper.start()
+        before = desired.read_bytes()
+        fail_reads(desired)
+        assert not keeper.is_behind()
+        assert not await keeper.look()
+        assert "cannot be read" in str(keeper.problem)
+        desired.unlink()
+        desired.write_bytes(before)
+        change(served_lake, paused=True)
+        assert await keeper.look()
+        assert (adopted.states[-1].paused, keeper.problem) == (True, None)
+
+    asyncio.run(journey())
 
 
 def test_with_the_lake_gone_it_goes_on_starts_again_and_catches_up(served_lake: ServedLake, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import httpx
 import msgspec
 import pytest
 from tests.serve.conftest import TOKEN, ServedLake
+from tests.serve.lakes import fail_reads
 from tests.serve.running import RunningServer, serving, until
 
-from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, read_statuses
+from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, desired_key, read_statuses
 from trueup.lake.log_manifest import LogManifest
 
 ROW = {"case": "A-1", "amount": 0.5, "age": 40, "happened": "2026-05-01T10:00:00Z"}
@@ -100,6 +101,27 @@ def test_with_the_lake_away_it_goes_on_deciding_and_the_log_catches_up(
     away.rename(lake)
     server.stop()
     assert logged_rows(served_lake) == 50
+
+
+def test_when_reading_the_lake_fails_it_goes_on_says_so_and_follows_once_it_can_read(
+    server: RunningServer, served_lake: ServedLake
+) -> None:
+    desired = served_lake.store.folder / desired_key(served_lake.project)
+    before, workers = desired.read_bytes(), server.workers()
+
+    def is_told() -> bool:
+        statuses = read_statuses(served_lake.store, served_lake.project)
+        return any("cannot be read" in str(status.problem) for status in statuses)
+
+    fail_reads(desired)
+    until(lambda: is_told() or server.workers() != workers)
+    assert server.workers() == workers
+    assert server.predict(served_lake.project, [ROW]).status_code == 200
+    desired.unlink()
+    desired.write_bytes(before)
+    change(served_lake, tokens=())
+    until(lambda: server.predict(served_lake.project, [ROW]).status_code == 401)
+    assert server.stop() == 0
 
 
 def test_several_processes_answer_on_one_port_and_count_together(served_lake: ServedLake, tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def told_as_lake_errors(place: str) -> Iterator[None]:
         raise lake_error_of(error, place) from error
 
 
+@contextmanager
+def told_as_unreadable(place: str) -> Iterator[None]:
+    """Turn the operating system's refusals while reading `place` into the lake's word for it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f'"{place}" cannot be read: {error.strerror or error}', place=place) from error
+
+
 def lake_error_of(error: Exception, place: str) -> LakeError:
     """Return the lake's word for an error of the system, or of a library, met while using `place`."""
     text = (str(error) or type(error).__name__).splitlines()[0]

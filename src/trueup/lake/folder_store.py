@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trueup.kernel.digests import digest_of_bytes
-from trueup.lake.errors import KeyMissing, KeyTaken, LakeError, StoreUnavailable, VersionChanged, told_as_lake_errors
+from trueup.lake.errors import (
+    KeyMissing,
+    KeyTaken,
+    StoreUnavailable,
+    VersionChanged,
+    told_as_lake_errors,
+    told_as_unreadable,
+)
 from trueup.lake.store import Entry, Versioned, checked_key
 
 _PRIVATE = ".store"
@@ -44,10 +51,8 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """Return the content."""
-        try:
-            return self._path(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise self._missing(key) from None
+        with self._reading(key) as path:
+            return path.read_bytes()
 
     def get_versioned(self, key: str) -> Versioned:
         """Return the content and its SHA-256 as the version token."""
@@ -61,10 +66,8 @@ class FolderStore:
 
     def open(self, key: str) -> BinaryIO:
         """Return an open file."""
-        try:
-            return self._path(key).open("rb")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise self._missing(key) from None
+        with self._reading(key) as path:
+            return path.open("rb")
 
     def put(self, key: str, content: bytes) -> str:
         """Write or replace."""
@@ -128,10 +131,12 @@ class FolderStore:
 
     def exists(self, key: str) -> bool:
         """Return whether something is under the key."""
-        if self._path(key).is_file():
-            return True
-        self._refuse_while_away()
-        return False
+        path = self._path(key)
+        with told_as_unreadable(str(path)):
+            if path.is_file():
+                return True
+            self._refuse_while_away()
+            return False
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -143,12 +148,15 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self.folder / checked_key(key)
 
-    def _missing(self, key: str) -> LakeError:
-        try:
-            self._refuse_while_away()
-        except StoreUnavailable as away:
-            return away
-        return KeyMissing(f'there is no "{key}" in {self.url}', key=key)
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        with told_as_unreadable(str(path)):
+            try:
+                yield path
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                self._refuse_while_away()
+                raise KeyMissing(f'there is no "{key}" in {self.url}', key=key) from None
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:

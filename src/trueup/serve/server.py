@@ -254,8 +254,12 @@ class _Server:
     def _wait_for_change(self) -> None:
         """Return once something else is desired, or after a while; in a thread, so that looking wakes no other one."""
         ends = time.monotonic() + self._settings.look_afar_seconds
-        while time.monotonic() < ends and not any(place.keeper.is_behind() for place in self._places.values()):
-            time.sleep(self._settings.look_seconds)
+        while time.monotonic() < ends:
+            time.sleep(self._settings.look_seconds)  # first: whatever a look leaves undone, the next is not at once
+            for place in self._places.values():
+                with place.going_on():
+                    if place.keeper.is_behind():
+                        return
 
     async def _look(self, place: _Place, metrics: ServerMetrics) -> None:
         await place.keeper.look()
