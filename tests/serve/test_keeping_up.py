@@ -170,6 +170,30 @@ def test_a_document_that_is_none_changes_nothing(served_lake: ServedLake, tmp_pa
     assert keeper.problem is not None
 
 
+@pytest.mark.parametrize("wrong", [b"not a document", None])
+def test_what_is_refused_is_read_once_and_told_until_something_else_is_desired(
+    served_lake: ServedLake, tmp_path: Path, wrong: bytes | None
+) -> None:
+    key = desired_key(served_lake.project)
+    right = served_lake.store.get(key)
+
+    async def journey() -> None:
+        keeper = keeper_of(served_lake, tmp_path / "spool", Adopted())
+        await keeper.start()
+        served_lake.store.put(key, wrong or right.replace(served_lake.project.encode(), b"another"))
+        assert keeper.is_behind()
+        for _ in range(2):
+            await keeper.look()
+            assert "refused" in str(keeper.problem)
+            assert not keeper.is_behind()
+        served_lake.store.put(key, right)
+        assert keeper.is_behind()
+        await keeper.look()
+        assert (keeper.problem, keeper.version) == (None, 1)
+
+    asyncio.run(journey())
+
+
 def test_a_lake_whose_reading_fails_is_told_and_what_answers_goes_on(served_lake: ServedLake, tmp_path: Path) -> None:
     adopted = Adopted()
     desired = served_lake.store.folder / desired_key(served_lake.project)

@@ -82,6 +82,8 @@ class Keeper:
     ) -> None:
         self.project = project
         self._unread: str | None = None
+        self._refusal: str | None = None
+        """Why the document that was read last says nothing that could be done."""
         self._hindered: str | None = None
         self._store, self._spool, self._opening = store, spool, opening
         self._today, self._adopt, self._clock = today, adopt, clock
@@ -189,16 +191,24 @@ class Keeper:
             key = desired_key(self.project)
             found = await asyncio.to_thread(self._store.get_if_changed, key, since=self._seen)
             if found is not None:
-                wanted = parse_desired(found.content)
-                if wanted.project != self.project:  # its name would be a path on this host
-                    return f"the desired state of {self.project} is refused: it is that of another project"
-                self._wanted = wanted
-                self._seen = found.version
-                self._refused.clear()
+                self._seen = found.version  # what is refused is not read again and again either
+                self._refusal = self._take(found.content)
         except KeyMissing:
             return "nothing is published for it: its desired state is not in the lake"
         except LakeError as error:
             return error.message
+        return self._refusal
+
+    def _take(self, content: bytes) -> str | None:
+        """Want what a document says; return why it is refused."""
+        try:
+            wanted = parse_desired(content)
+        except LakeError as error:
+            return error.message
+        if wanted.project != self.project:  # its name would be a path on this host
+            return f"the desired state of {self.project} is refused: it is that of another project"
+        self._wanted = wanted
+        self._refused.clear()
         return None
 
     async def _carry_out(self) -> None:
