@@ -19,10 +19,15 @@ async def app(scope: Any, protocol: Any) -> None:
 
 def main() -> None:
     """Serve until the end."""
-    import granian  # type: ignore[import-not-found]
+    from granian.constants import Interfaces
+    from granian.server import Server
 
-    granian.Granian(
-        "benchmarks.peers.granian:app", address="127.0.0.1", port=int(sys.argv[1]), interface="rsgi", workers=1
+    Server(
+        "benchmarks.peers.granian:app",
+        address="127.0.0.1",
+        port=int(sys.argv[1]),
+        interface=Interfaces.RSGI,
+        workers=1,
     ).serve()
 
 
