@@ -90,6 +90,7 @@ def build_parser() -> Parser:
     sign.add_argument("--by", metavar="NAME", help="who signs (default: the charter's sponsor)")
     add_bundle(commands)
     add_serve(commands)
+    _add_up(commands)
     add_serving(commands)
     add_log(commands)
     _add_demo(commands)
@@ -109,6 +110,15 @@ def _add_for_project(commands: argparse._SubParsersAction[Parser], name: str, pu
     parser = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
     parser.add_argument("project", nargs="?", default=".", help="folder with trueup.toml (default: this one)")
     return _with_json(parser)
+
+
+def _add_up(commands: argparse._SubParsersAction[Parser]) -> None:
+    purpose = "start the place where people agree: pages, jobs, and a database of its own"
+    parser = commands.add_parser("up", help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    parser.add_argument("--home", metavar="FOLDER", help="of this installation (default: $TRUEUP_HOME or ~/.trueup)")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="where pages are answered")
+    parser.add_argument("--port", type=port, default=8000, metavar="N", help="of the pages")
+    _with_json(parser)
 
 
 def _add_init(commands: argparse._SubParsersAction[Parser]) -> None:
