@@ -83,9 +83,10 @@ def a_segment(hot: Path, records: Sequence[Record], *, now: int = NOON, torn: by
     """Write a finished segment, and what a killed writer may leave at its end."""
     writer = SegmentWriter(hot, "p", disk=SystemDisk(), now=now)
     writer.append([encode_record(record) for record in records])
+    killed = writer.path.read_bytes() + torn
     writer.close()
-    with writer.path.open("ab") as end:
-        end.write(torn)
+    if torn:
+        writer.path.write_bytes(killed)
     return writer.path
 
 

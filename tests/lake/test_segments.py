@@ -17,14 +17,18 @@ from trueup.lake.errors import StoreFull, StoreUnavailable
 from trueup.lake.segments import (
     BadSegment,
     SegmentBroken,
+    SegmentHeader,
     SegmentWriter,
+    end_mark,
     finished,
+    header_line,
     list_segments,
     read_segment,
 )
 
 NOW = 1_700_000_000_000_000
-HEADER = b'{"project":"p","process":"h~1","started_at":1,"format":1}\n'
+HEADER = header_line(SegmentHeader(project="p", process="h~1", started_at=1, salt=0))
+HEADER_OF_FORMAT_3 = header_line(SegmentHeader(project="p", process="h~1", started_at=1, salt=0, format=3))
 # CRC-32 (polynomial 0xEDB88320) of b"abc" continued from its length, 3: worked out bit by bit, without zlib
 FRAMED_ABC = bytes.fromhex("03000000") + bytes.fromhex("9bff6237") + b"abc"
 
@@ -52,8 +56,8 @@ def test_all_frames_of_an_append_are_one_write(tmp_path: Path) -> None:
     before = disk.writes
     frames = [b"%d" % i for i in range(5000)]  # more parts than one writev takes
     writer.append(frames)
-    writer.close()
     assert disk.writes == before + 1
+    writer.close()
     assert read_segment(writer.path).frames == tuple(frames)
 
 
@@ -90,7 +94,7 @@ def a_damaged_segment(folder: Path, frames: list[bytes], start: int, damage: byt
     touched = [
         number for number in range(len(frames)) if edges[number] < max(end, start + 1) and start < edges[number + 1]
     ]
-    return writer.path, range(touched[0], touched[-1] + 1)
+    return writer.path, range(touched[0], touched[-1] + 1) if touched else range(0)
 
 
 def is_part_of(some: Sequence[bytes], frames: Sequence[bytes]) -> bool:
@@ -113,8 +117,25 @@ def test_damage_costs_at_most_the_frames_it_touches(
     kept = [frame for number, frame in enumerate(frames) if number not in touched]
     assert is_part_of(kept, segment.frames)
     assert is_part_of(segment.frames, frames)
-    if touched[-1] + 1 < len(frames):
+    if touched and touched[-1] + 1 < len(frames):
         assert segment.torn_bytes == 0
+
+
+@given(
+    frames=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=12),
+    start=st.integers(0, 1 << 10),
+    damage=st.binary(min_size=1, max_size=60),
+)
+def test_of_a_segment_that_was_closed_every_byte_that_is_no_frame_is_told(
+    tmp_path_factory: pytest.TempPathFactory, frames: list[bytes], start: int, damage: bytes
+) -> None:
+    folder, size = tmp_path_factory.mktemp("damaged"), sum(8 + len(frame) for frame in frames)
+    start %= size
+    damage = damage[: size - start]  # before the end mark
+    path, _ = a_damaged_segment(folder, frames, start, damage, cut=len(damage))
+    segment = read_segment(path)
+    assert segment.torn_bytes == 0
+    assert segment.damaged_bytes == size - sum(8 + len(frame) for frame in segment.frames)
 
 
 @given(place=st.integers(0, 21), bit=st.integers(0, 7))
@@ -147,10 +168,51 @@ def test_bytes_that_somebody_sent_are_never_taken_for_a_frame(tmp_path: Path) ->
     assert read_segment(writer.path).frames == (b"before", b"after")
 
 
-def test_segments_of_the_format_before_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    path.write_bytes(HEADER + FRAMED_ABC)
-    assert read_segment(path).frames == (b"abc",)
+@given(place=st.integers(0, len(HEADER) - 1), bit=st.integers(0, 7))
+def test_a_damaged_first_line_is_refused_and_no_frame_is_taken_for_damaged(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "s"
+    content = bytearray(HEADER + FRAMED_ABC)
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+    with pytest.raises(BadSegment):
+        read_segment(path)
+
+
+@given(bit=st.integers(0, 63), closed=st.booleans())
+def test_damage_to_the_head_of_the_last_frame_is_told_whether_its_writer_ended_or_was_killed(
+    tmp_path_factory: pytest.TempPathFactory, bit: int, closed: bool
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "s"
+    last = bytearray(FRAMED_ABC)
+    last[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(HEADER + FRAMED_ABC + last + (end_mark(salt=0) if closed else b""))
+    segment = read_segment(path)
+    assert (segment.frames, segment.torn_bytes, segment.damaged_bytes) == ((b"abc",), 0, 11)
+
+
+@given(cut=st.integers(1, 10))
+def test_nothing_of_a_segment_that_was_closed_counts_as_a_write_that_never_ended(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "s"
+    path.write_bytes(HEADER + FRAMED_ABC + FRAMED_ABC[:cut] + end_mark(salt=0))
+    segment = read_segment(path)
+    assert (segment.frames, segment.torn_bytes, segment.damaged_bytes) == ((b"abc",), 0, cut)
+
+
+@pytest.mark.parametrize("fates", [[FULL], [SHORT, FULL], [BROKEN]])
+def test_a_disk_that_does_not_take_the_end_mark_costs_no_frame(tmp_path: Path, fates: list[str | int | None]) -> None:
+    disk = FailingDisk()
+    writer = a_writer(tmp_path, disk)
+    writer.append([b"one", b"two"])
+    disk.on_write = in_turn(*fates)
+    writer.close()
+    segment = read_segment(writer.path)
+    assert (segment.frames, segment.damaged_bytes) == ((b"one", b"two"), 0)
+    with finished(writer.path) as done:
+        assert done
 
 
 def test_zeros_that_a_lost_power_left_are_no_frames(tmp_path: Path) -> None:
@@ -167,7 +229,7 @@ def test_an_empty_frame_is_refused(tmp_path: Path) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}\n", b"no header", HEADER.replace(b'"format":1', b'"format":3')])
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"no header", HEADER_OF_FORMAT_3])
 def test_a_file_that_is_no_segment_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "s"
     path.write_bytes(content)

@@ -1,10 +1,11 @@
 """How does a process append to the log so that a killed process loses nothing it was told is written?
 
-A segment is a file of one process: a line of JSON that says whose it is, then frames, each with its length and a
-checksum over both. Checksums begin with a number of chance that the first line says, so nothing that was sent looks
-like a frame. Only whole frames are read; what a killed process or a full disk left behind them is never taken for one,
-and damage costs no frame that it does not touch. A process holds a lock on the segment it appends to, which the
-operating system frees when the process dies. Nothing slower than msgspec is imported: prediction servers append here.
+A segment is a file of one process: a line of JSON and its checksum that says whose it is, then frames, each with its
+length and a checksum over both, and a mark where the process ended it. Checksums begin with a number of chance that the
+first line says, so nothing that was sent looks like a frame. Only whole frames are read; what a killed process or a
+full disk left behind them is never taken for one, and damage costs no frame that it does not touch. A process holds a
+lock on the segment it appends to, which the operating system frees when the process dies. Nothing slower than msgspec
+is imported: prediction servers append here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from trueup.lake.errors import LakeError, StoreFull, lake_error_of
 from trueup.lake.frame_search import HEAD, LARGEST_FRAME, FrameSearch
 
 FORMAT = 2
-"""Format 1 had no salt."""
 SUFFIX = ".segment"
 DAMAGED = ".damaged"
 """Added to the name of a sealed segment of which not all could be read; retention drops it, and nothing else."""
@@ -56,9 +56,9 @@ class SegmentHeader(msgspec.Struct, frozen=True):
     process: str
     """Host and number of the process that wrote it."""
     started_at: int
-    format: int = FORMAT
-    salt: int = 0
+    salt: int
     """Of 32 bits; what checksums begin with."""
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Segment:
     header: SegmentHeader
     frames: tuple[bytes, ...]
     torn_bytes: int
-    """Behind the last whole frame: of a write that never ended. 0 in a segment that was closed."""
+    """Behind the last whole frame: of a write that never ended. 0 in a segment that has its end mark."""
     damaged_bytes: int
-    """Between whole frames, or of a last one that has its length and not its content: they were written otherwise."""
+    """All else that is no whole frame: it was written otherwise."""
 
 
 class SegmentWriter:
@@ -107,7 +107,7 @@ class SegmentWriter:
         self._salt = secrets.randbits(32)
         header = SegmentHeader(project=project, process=process, started_at=now, salt=self._salt)
         try:
-            self._file = self._begin(msgspec.json.encode(header) + b"\n")
+            self._file = self._begin(header_line(header))
         except OSError as error:
             raise lake_error_of(error, str(folder)) from error
 
@@ -156,10 +156,13 @@ class SegmentWriter:
             self._give_up(error)
 
     def close(self) -> None:
-        """End the segment, and with it the lock; one without frames is removed."""
-        if self.frames == 0 and not self._broken:
-            with suppress(OSError):
+        """Mark the end of the segment, and give the lock back; one without frames is removed."""
+        with suppress(OSError):  # without the mark it is read as one of a killed process
+            if self.frames == 0 and not self._broken:
                 self.path.unlink(missing_ok=True)
+            elif not self._broken:
+                mark = end_mark(salt=self._salt)
+                self._write([mark], len(mark))
         with suppress(OSError):
             os.close(self._file)
 
@@ -232,11 +235,23 @@ def framed_head(frame: bytes, *, salt: int) -> bytes:
     return HEAD.pack(length, zlib.crc32(frame, length ^ salt))
 
 
+def header_line(header: SegmentHeader) -> bytes:
+    """Return the first line of a segment: JSON, a blank, and the CRC-32 of the JSON as eight hexadecimal digits."""
+    said = msgspec.json.encode(header)
+    return said + b" " + _checksum_of(said)
+
+
+def end_mark(*, salt: int) -> bytes:
+    """Return the eight bytes at the end of a segment that was closed: a length of 0, which no frame has."""
+    return HEAD.pack(0, zlib.crc32(b"end", salt))
+
+
 def read_segment(path: Path) -> Segment:
     """Return the whole frames of a segment, in order, also while it is written.
 
     Behind damage it goes on with the next frame whose length and checksum hold. Without one, what is left is a write
-    that never ended, unless its frame has all its bytes.
+    that never ended only where the segment has no end mark, and where it can be the beginning of one: not where its
+    frame has all its bytes, or a length that no frame has.
 
     Raises
     ------
@@ -244,31 +259,58 @@ def read_segment(path: Path) -> Segment:
         When the first line is none of ours.
     """
     content = path.read_bytes()
-    end = content.find(b"\n", 0, _LONGEST_HEADER)
-    try:
-        header = msgspec.json.decode(content[: max(end, 0)], type=SegmentHeader)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadSegment(f'"{path.name}" does not begin as a segment of the log', segment=path.name) from error
-    if header.format not in (1, FORMAT):
-        raise BadSegment(
-            f'"{path.name}" has format {header.format}, and this version of Trueup reads format {FORMAT}',
-            segment=path.name,
-        )
+    header, at = _header_of(path.name, content)
+    mark = end_mark(salt=header.salt)
+    closed = content.endswith(mark, at)
+    end = len(content) - (len(mark) if closed else 0)
     search = FrameSearch(content, salt=header.salt)
-    frames, at, damaged = [], end + 1, 0
-    while at < len(content):
+    frames, damaged = [], 0
+    while at < end:
         frame = search.whole_at(at)
         if frame is not None:
             frames.append(frame)
             at += HEAD.size + len(frame)
             continue
         following = search.next_whole(at + 1)
-        if following is None and not search.length_at(at):
+        if following is None and not closed and _may_have_been_cut(content, at, salt=header.salt):
             break
-        following = len(content) if following is None else following
+        following = end if following is None else following
         damaged += following - at
         at = following
-    return Segment(header, tuple(frames), len(content) - at, damaged)
+    return Segment(header, tuple(frames), end - at, damaged)
+
+
+def _header_of(name: str, content: bytes) -> tuple[SegmentHeader, int]:
+    """Return what the first line says, and where the frames begin."""
+    line = content[: content.find(b"\n", 0, _LONGEST_HEADER) + 1]
+    try:
+        said, _, checksum = line.rpartition(b" ")
+        header = msgspec.json.decode(said, type=SegmentHeader)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSegment(f'"{name}" does not begin as a segment of the log', segment=name) from error
+    if header.format != FORMAT:
+        raise BadSegment(
+            f'"{name}" has format {header.format}, and this version of Trueup reads format {FORMAT}', segment=name
+        )
+    if checksum != _checksum_of(said):
+        raise BadSegment(f'the first line of "{name}" is damaged: its checksum does not hold', segment=name)
+    return header, len(line)
+
+
+def _checksum_of(said: bytes) -> bytes:
+    return b"%08x\n" % zlib.crc32(said)
+
+
+def _may_have_been_cut(content: bytes, at: int, *, salt: int) -> bool:
+    """Return whether the bytes from a place on can be the beginning of a frame, or zeros that a lost power left."""
+    rest = content[at:]
+    if len(rest) < HEAD.size or not any(rest):
+        return True
+    length, checksum = HEAD.unpack_from(rest)
+    there = len(rest) - HEAD.size
+    if not there < length <= LARGEST_FRAME:
+        return False
+    return bool(zlib.crc32(memoryview(rest)[HEAD.size :], there ^ salt) != checksum)  # else only its length is damaged
 
 
 def list_segments(folder: Path) -> tuple[Path, ...]:
