@@ -9,7 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.control.conftest import Visit
-from tests.control.people import PASSWORD, People
+from tests.control.people import NOW, PASSWORD, People
+
+from trueup.control import accounts
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -72,7 +74,16 @@ def test_every_page_is_accessible_and_never_scrolls_sideways(
     page.goto(f"{website}/signin")
     _expect_sound(page, width)
     _sign_in(page, website, people.sponsor.email)
-    for address in ("/portfolio", CHARTER, f"{CHARTER}?v=1", "/u/application-fraud/activity", "/portfolio?q=nothing"):
+    accounts.give_role(people.sponsor, "administrator", by=None, at=NOW)
+    for address in (
+        "/people",
+        "/propose",
+        "/portfolio",
+        CHARTER,
+        f"{CHARTER}?v=1",
+        "/u/application-fraud/activity",
+        "/portfolio?q=nothing",
+    ):
         page.goto(website + address)
         _expect_sound(page, width)
     page.wait_for_load_state("networkidle")

@@ -13,6 +13,7 @@ from trueup.control.rights import RIGHTS, ROLES, may
 
 CHARTER = "/u/application-fraud/charter"
 PAGES = {"/portfolio": "project.see", CHARTER: "project.see", "/u/application-fraud/activity": "activity.see"}
+EVERYWHERE = {"/people": "people.see", "/propose": "project.create"}
 FORMS = {
     (f"{CHARTER}/sign", "approved"): {"sponsor"},
     (f"{CHARTER}/sign", "rejected"): {"sponsor"},
@@ -67,3 +68,21 @@ def test_a_role_in_one_use_case_says_nothing_about_another(people: People, role:
     access = Access(account)
     assert not any(access.may(action, other) for action in RIGHTS)
     assert list(access.visible_projects()) == [elsewhere]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_everywhere_opens_the_pages_of_the_organisation(people: People, visit: Visit, role: str) -> None:
+    account = accounts.add_account(f"{role}@example.com", name=f"A {role}", password=PASSWORD)
+    accounts.give_role(account, role, by=None, at=NOW)
+    client = visit(account.email)
+
+    for page, action in EVERYWHERE.items():
+        allowed = may(action, [role]) or (page == "/propose" and may("charter.propose", [role]))
+        assert client.get(page).status_code == (200 if allowed else 403), (role, page)
+    changes = may("people.change", [role])
+    for address, form in (
+        ("/people/invite", {"email": "new@example.com", "role": "analyst"}),
+        ("/people/role", {"email": people.stranger.email, "role": "analyst"}),
+        ("/people/group", {"name": "night-shift", "email": people.stranger.email}),
+    ):
+        assert client.post(address, form).status_code == ((200, 302)[address != "/people/invite"] if changes else 403)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import secrets
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.http import HttpRequest
 
 from trueup.control import audit
+from trueup.control.access import Access
 from trueup.control.errors import ControlError, LinkUsed
-from trueup.control.models import Account, Assignment, OneTimeLink, Organisation, Project
-from trueup.control.rights import ADMINISTRATOR
+from trueup.control.models import Account, Assignment, Group, GroupMember, OneTimeLink, Organisation, Project
+from trueup.control.rights import ADMINISTRATOR, ROLES
+from trueup.kernel.errors import nearest_spelling
 
 LINK_HOLDS = dt.timedelta(days=3)
 
@@ -100,6 +104,88 @@ def give_role(
     if is_new:
         where = project.name if project else "everywhere"
         audit.record("people.change", account.email, by=by, at=at, project=project, after={"role": role, "in": where})
+
+
+@transaction.atomic
+def invite(email: str, *, role: str, by: Account, at: dt.datetime) -> str:
+    """Return the secret of a link with which somebody makes an account; who invites passes it on.
+
+    Raises
+    ------
+    NotPermitted, BadAccount
+    """
+    Access(by).require("people.change")
+    email = email.strip().lower()
+    if role and role not in ROLES:
+        raise BadAccount(f"{role} is no role{nearest_spelling(role, list(ROLES))}", field="role")
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise BadAccount("this is no e-mail address; write it as name@company.example", field="email") from error
+    if Account.objects.filter(email=email).exists():
+        raise BadAccount("somebody has an account with this address already", field="email")
+    OneTimeLink.objects.filter(purpose="invitation", email=email, used_at=None).delete()  # the newest one opens
+    audit.record("people.invite", email, by=by, at=at, after={"role": role or None})
+    return make_link("invitation", at=at, email=email, role=role)
+
+
+@transaction.atomic
+def change_role(account: Account, role: str, *, given: bool, by: Account, at: dt.datetime) -> None:
+    """Give somebody a role everywhere, or take it; the last administrator keeps theirs.
+
+    Raises
+    ------
+    NotPermitted, BadAccount
+    """
+    Access(by).require("people.change")
+    if role not in ROLES:
+        raise BadAccount(f"{role} is no role{nearest_spelling(role, list(ROLES))}", field="role")
+    if given:
+        return give_role(account, role, by=by, at=at)
+    held = Assignment.objects.select_for_update().filter(role=role, project=None, account__is_active=True)
+    if role == ADMINISTRATOR and not held.exclude(account=account).exists():
+        raise BadAccount("nobody else is an administrator; make somebody one first", field="role")
+    taken, _ = Assignment.objects.filter(account=account, role=role, project=None).delete()
+    if taken:
+        audit.record("people.change", account.email, by=by, at=at, before={"role": role, "in": "everywhere"})
+    return None
+
+
+@transaction.atomic
+def make_group(name: str, *, by: Account, at: dt.datetime) -> Group:
+    """Add a group of people who do the same work; its name is the one that charters use.
+
+    Raises
+    ------
+    NotPermitted, BadAccount
+    """
+    Access(by).require("people.change")
+    name = name.strip().lower()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", name):
+        raise BadAccount("a group is named with letters, digits and hyphens, as in fraud-operations", field="name")
+    made, is_new = Group.objects.get_or_create(name=name)
+    if is_new:
+        audit.record("people.group", name, by=by, at=at, after={"group": name})
+    return made
+
+
+@transaction.atomic
+def change_member(group: Group, account: Account, *, is_in: bool, by: Account, at: dt.datetime) -> None:
+    """Put somebody into a group, or take them out; again is fine.
+
+    Raises
+    ------
+    NotPermitted
+    """
+    Access(by).require("people.change")
+    if is_in:
+        _, changed = GroupMember.objects.get_or_create(group=group, account=account)
+    else:
+        changed = bool(GroupMember.objects.filter(group=group, account=account).delete()[0])
+    if changed:
+        what = {"group": group.name, "member": account.email}
+        before, after = (None, what) if is_in else (what, None)
+        audit.record("people.group", group.name, by=by, at=at, before=before, after=after)
 
 
 def add_account(email: str, *, name: str, title: str = "", password: str | None = None) -> Account:

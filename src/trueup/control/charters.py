@@ -29,6 +29,12 @@ class CharterOpen(ControlError):
     code = "control.charter-open"
 
 
+class FileTooLarge(ControlError):
+    """More was sent than a project file is."""
+
+    code = "control.file-too-large"
+
+
 class UnknownGroup(ControlError):
     """A charter names a group that nobody is in."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from trueup.control.pages import charter, doors, portfolio, project
+from trueup.control.pages import charter, doors, people, portfolio, project, proposing
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/portfolio"), name="root"),
@@ -15,6 +15,11 @@ urlpatterns = [
     path("signin/", include("allauth.mfa.urls")),
     path("welcome", doors.welcome, name="welcome"),
     path("portfolio", portfolio.portfolio, name="portfolio"),
+    path("people", people.people, name="people"),
+    path("people/invite", people.invite, name="people_invite"),
+    path("people/role", people.role, name="people_role"),
+    path("people/group", people.group, name="people_group"),
+    path("propose", proposing.propose, name="propose"),
     path("u/<slug:name>", project.home, name="project"),
     path("u/<slug:name>/charter", charter.read, name="charter"),
     path("u/<slug:name>/charter/feedback", charter.feedback, name="charter_feedback"),

@@ -51,6 +51,7 @@ def shell(request: HttpRequest) -> Mapping[str, Any]:
     if getattr(request, "user", None) is not None and request.user.is_authenticated:
         told["pinned"] = access_of(request).visible_projects().order_by("title")[:_PINNED]
         told["project"] = None
+        told["sees_people"] = access_of(request).may("people.see")
     return told
 
 

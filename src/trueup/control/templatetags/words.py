@@ -24,6 +24,8 @@ _STATES = {
 _ACTS = {
     "organisation.begin": "set up this installation",
     "people.join": "joined",
+    "people.invite": "invited",
+    "people.group": "changed the group",
     "people.change": "changed who may do what",
     "project.create": "started the use case",
     "charter.propose": "proposed",
