@@ -111,11 +111,11 @@ def test_damage_in_a_segment_fails_the_check_and_is_told_with_what_was_kept(
     hot = spool / served_lake.project / "hot"
     [path] = hot.glob("*.segment")
     content = bytearray(path.read_bytes())
-    content[content.index(b"Quixotina" if b"Quixotina" in content else b'"age"')] ^= 1
+    content[content.index(b"called")] ^= 1  # the note of the intervention
     path.write_bytes(content)
     code, said = told("seal", "--spool", str(spool))
     assert (code, list(said["damaged"]), said["waiting"]) == (1, [path.name], {})
-    assert said["rows"] < 5
+    assert said["rows"] == 4
     code, checked = told("verify")
     assert (code, checked["intact"], checked["damaged"]) == (1, True, said["damaged"])
     assert (hot / f"{path.name}.damaged").read_bytes() == content

@@ -215,6 +215,22 @@ def test_a_kill_before_a_damaged_segment_was_put_aside_costs_none_of_its_bytes(s
     assert len(sealed_rows(store, "predictions")) == 4
 
 
+def test_damage_is_told_where_it_took_all_records_of_its_time(store: FolderStore, hot: Path) -> None:
+    path, _ = a_damaged_segment(hot, [a_prediction()])
+    a_sealer(store, hot).seal_finished()
+    manifest = LogManifest(store, "p")
+    manifest.refresh()
+    assert set(manifest.damaged()) == {path.name}
+    a_segment(hot, [a_prediction(at=NOON + SECOND)], now=NOON + SECOND)
+    Sealer(store, "p", hot=hot, clock=lambda: NOON + SECOND).seal_finished()
+    assert set(manifest.damaged()) == {path.name}
+    drop_before(manifest, NOON, now=NOON + SECOND)
+    assert set(manifest.damaged()) == {path.name}
+    drop_before(manifest, NOON + 1, now=NOON + SECOND)  # no file is so old
+    assert manifest.damaged() == {}
+    assert len(sealed_rows(store, "predictions")) == 1
+
+
 def test_damage_is_told_as_long_as_records_of_its_time_are_kept(store: FolderStore, hot: Path) -> None:
     path, _ = a_damaged_segment(hot, [a_prediction() for _ in range(5)])
     a_sealer(store, hot).seal_finished()

@@ -260,7 +260,10 @@ def _drop(place: ServedPlace, arguments: argparse.Namespace, console: Console) -
         "key_files": keys,
         "damaged": damaged,
     }
-    console.result(document, [f"{len(old)} files with {rows:,} rows before {arguments.before} are removed"])
+    lines = [f"{len(old)} files with {rows:,} rows before {arguments.before} are removed"]
+    if damaged:
+        lines.append(f"  with them {damaged} damaged segments that were kept aside in {place.spool}")
+    console.result(document, lines)
     return OK
 
 

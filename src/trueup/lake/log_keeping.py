@@ -25,6 +25,8 @@ _MOST_ROWS = 1_000_000
 def drop_before(manifest: LogManifest, moment: int, *, now: int, reason: str = "retention") -> tuple[LoggedFile, ...]:
     """Remove every file whose rows are all older than a moment, and return what they were.
 
+    What was damaged in segments that were sealed before it is told no more.
+
     Parameters
     ----------
     manifest : LogManifest
@@ -42,8 +44,8 @@ def drop_before(manifest: LogManifest, moment: int, *, now: int, reason: str = "
     """
     manifest.refresh()
     old = tuple(file for file in manifest.files() if file.last_time < moment)
-    if old:
-        manifest.append(Draft(kind="dropped", at=now, removed=old, reason=reason))
+    if old or manifest.damaged(before=moment):
+        manifest.append(Draft(kind="dropped", at=now, removed=old, reason=reason, before=moment))
         for file in old:
             manifest.store.delete(file.path)
     return old

@@ -86,6 +86,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     keys: int = 0
     """Removed, of a case that was erased. The case itself is not named."""
     reason: str = ""
+    before: int = 0
+    """Moment in microseconds UTC: files that were dropped are older, and so is damage that counts no more."""
 
 
 class ManifestEntry(Draft, frozen=True, kw_only=True):
@@ -194,12 +196,21 @@ class LogManifest:
             if taken is not None:
                 _refuse_sealed(draft, taken)
 
-    def damaged(self) -> dict[str, int]:
-        """Return how many bytes of which segments could not be read, as long as records of their time are kept."""
-        first = min((file.first_time for file in self._files.values()), default=None)
-        if first is None:
-            return {}
-        return {name: size for entry in self.entries() if entry.at >= first for name, size in entry.damaged.items()}
+    def damaged(self, *, before: int | None = None) -> dict[str, int]:
+        """Return how many bytes of which segments could not be read, until what was sealed then is dropped.
+
+        Also where no record of their time is left: it may be the damage that took them all.
+
+        Parameters
+        ----------
+        before : int, optional
+            Only of segments that were sealed before this moment, in microseconds UTC.
+        """
+        found: list[ManifestEntry] = []
+        for entry in self.entries():
+            found = [*(kept for kept in found if kept.at >= entry.before), *([entry] if entry.damaged else [])]
+        told = [entry for entry in found if before is None or entry.at < before]
+        return {name: size for entry in told for name, size in entry.damaged.items()}
 
     def verify(self) -> int:
         """Read the chain from its first entry and every file it names, and return its length.
