@@ -8,14 +8,27 @@ from pathlib import Path
 
 from trueup.lake.told_output import tell_into
 
+SWAPPED = """
+import fcntl, sys
+from pathlib import Path
+from trueup.lake.told_output import tell_into
+path = Path(sys.argv[1])
+real = fcntl.flock
+def faster(file, how):
+    real(file, how)
+    path.replace(path.with_name("told.log.1"))
+fcntl.flock = faster
+tell_into(path, most_bytes=1)
+print("told", flush=True)
+"""
 TELL = """
-import sys
+import os, sys
 from pathlib import Path
 from trueup.lake.told_output import tell_into
 path, who, lines, most = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 for number in range(lines):
     tell_into(path, most_bytes=most)
-    print(who, number, flush=True, file=sys.stderr if number % 2 else sys.stdout)
+    os.write(2 if number % 2 else 1, f"{who} {number}\\n".encode())  # whole, whoever writes beside
 """
 
 
@@ -38,7 +51,14 @@ def test_processes_that_share_a_file_lose_no_line(tmp_path: Path) -> None:
     ran = [telling(path, who, lines=2_000, most_bytes=25_000) for who in ("a", "b")]
     assert [process.wait() for process in ran] == [0, 0]
     lines = [line for name in ("told.log.1", "told.log") for line in (tmp_path / name).read_text().splitlines()]
-    assert len(lines) == len(set(lines)) == 4_000
+    assert sorted(lines) == sorted(f"{who} {number}" for who in ("a", "b") for number in range(2_000))
+
+
+def test_a_file_that_another_process_just_took_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "told.log"
+    path.write_text("before\n")
+    assert subprocess.run([sys.executable, "-c", SWAPPED, str(path)], check=False).returncode == 0
+    assert (path.read_text(), path.with_name("told.log.1").read_text()) == ("told\n", "before\n")
 
 
 def test_what_cannot_be_opened_leaves_output_as_it_was(tmp_path: Path) -> None:

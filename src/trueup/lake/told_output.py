@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -26,8 +27,9 @@ def tell_into(path: Path, *, most_bytes: int = MOST_BYTES) -> None:
     try:
         if os.fstat(file).st_size >= most_bytes:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(file), path.stat()):  # nobody else was faster
-                path.replace(path.with_name(path.name + BEFORE))
+            with suppress(FileNotFoundError):  # somebody else was faster, and has not begun the new one yet
+                if os.path.samestat(os.fstat(file), path.stat()):
+                    path.replace(path.with_name(path.name + BEFORE))
             os.close(file)
             file = -1
             file = _opened(path)
