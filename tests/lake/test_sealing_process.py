@@ -57,6 +57,19 @@ def test_it_goes_on_without_the_lake_and_catches_up(tmp_path: Path) -> None:
     assert list_segments(hot) == ()
 
 
+def test_what_fails_beside_sealing_is_told_once_and_when_it_is_over(tmp_path: Path) -> None:
+    told: list[dict[str, object]] = []
+    fails = iter([True, True, False, False])
+
+    def beside() -> None:
+        if next(fails):
+            raise StoreUnavailable("no statuses")
+
+    sealer = Sealer(FolderStore(tmp_path / "lake"), "p", hot=tmp_path / "hot", clock=lambda: NOON)
+    keep_sealing(sealer, passes=iter(range(4)), tell=told.append, beside=beside)
+    assert told == [{"beside": "no statuses", "code": StoreUnavailable.code}, {"beside": None}]
+
+
 def test_it_tells_what_it_seals_and_ends_when_asked(tmp_path: Path) -> None:
     hot = tmp_path / "hot"
     a_segment(hot, [a_prediction()], torn=b"x")

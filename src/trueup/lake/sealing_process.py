@@ -40,9 +40,9 @@ def keep_sealing(
     """Seal once for each of `passes`; tell what was sealed, what waits, and when the lake is gone or back.
 
     Each time `beside` is called too, for what the lake needs now and then. A lake that does not answer, or a disk that
-    fails, ends nothing: the segments stay, and the next pass tries again.
+    fails, ends nothing: the segments stay, and the next pass tries again. What fails in `beside` is told once, too.
     """
-    problem = ""
+    problem = beside_problem = ""
     waiting: dict[str, str] = {}
     for _ in passes:
         try:
@@ -59,8 +59,16 @@ def keep_sealing(
         if sealed.segments or sealed.waiting != waiting:
             tell(asdict(sealed))
         waiting = sealed.waiting
-        with suppress(LakeError):  # the next pass tries again, and tells when the lake is gone
+        try:
             beside()
+        except LakeError as error:
+            if error.message != beside_problem:
+                tell({"beside": error.message, "code": error.code})
+            beside_problem = error.message
+        else:
+            if beside_problem:
+                tell({"beside": None})
+            beside_problem = ""
 
 
 def _told_of(error: Exception) -> dict[str, object]:
