@@ -11,7 +11,7 @@ from tests.observe.report.test_render import Sample
 from trueup.align.streaming import FALLBACK, REASONS
 from trueup.lake.served_results import Served, ServedPeriod, ServedValue
 from trueup.observe.report import render_report
-from trueup.observe.report.served import ReasonRow, served_page
+from trueup.observe.report.served import _FALLBACKS, ReasonRow, served_page
 from trueup.observe.report.tables import Status
 from trueup.serve.deciding import PREDICTED
 from trueup.serve.work import FAILURES
@@ -91,6 +91,10 @@ def test_every_reason_is_said_in_words(code: str) -> None:
         assert HOUSE.search(text) is None
     assert "fallback" in row.decision or not code.startswith(FALLBACK)
     assert (row.cases, row.share) == ("40", "100.0%")
+
+
+def test_each_failure_of_a_model_has_words_of_its_own() -> None:
+    assert _FALLBACKS.keys() == FAILURES.keys()
 
 
 def test_a_reason_of_a_later_version_is_readable_too() -> None:
