@@ -144,6 +144,20 @@ def test_without_servers_a_change_is_written_at_once_for_those_that_start(lake: 
     assert (shadow.role, shadow.share) == ("shadow", 0.25)
 
 
+def test_a_second_rollback_does_not_bring_the_bad_bundle_back_and_each_says_from_where_to_where(
+    lake: ServedStore, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told("champion", lake.new)
+    rollback = ["serving", "rollback", "--reason", "false alarms", "--project", place_of(lake)]
+    assert main(rollback) == 0
+    assert f"champion {lake.new[:12]} -> {lake.old[:12]}" in capsys.readouterr().out
+    assert main(rollback) == 2
+    assert f"from {lake.new[:12]} to {lake.old[:12]} already" in capsys.readouterr().err
+    assert read_desired(lake.store, lake.project).champion.digest == lake.old
+    _, said = told("champion", lake.new)
+    assert said["champion"] == {"before": lake.old, "now": lake.new}
+
+
 def test_what_servers_would_refuse_is_never_desired(
     lake: ServedStore, two_models: TwoModels, told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,40 @@ def test_going_back_brings_the_last_other_champion_and_its_pace_and_keeps_what_p
     assert (back.pace, back.capacity, [grant.name for grant in back.tokens]) == ({"old": 1}, 5, ["crm"])
 
 
+def champions(*digests: str) -> list[DesiredState]:
+    """Return states in which one after the other was named champion, oldest first."""
+    states = [msgspec.structs.replace(STATE, bundles=(BundleRole(digests[0], "champion"),))]
+    for digest in digests[1:]:
+        states.append(with_champion(states[-1], digest, pace=None))
+    return states
+
+
+def test_a_second_rollback_goes_a_step_further_back_and_never_to_what_was_taken_back() -> None:
+    history = champions(OLD, NEW, THIRD)
+    for expected in (NEW, OLD):
+        history.append(rolled_back(history[-1], history[-2::-1]))
+        assert history[-1].champion.digest == expected
+    with pytest.raises(NoWayBack, match=f"from {NEW[:12]} to {OLD[:12]} already.*trueup serving pause"):
+        rolled_back(history[-1], history[-2::-1])
+
+
+def test_two_people_in_one_incident_do_not_undo_each_other() -> None:
+    first, bad = champions(OLD, NEW)
+    back = rolled_back(bad, [first])
+    with pytest.raises(NoWayBack, match="no other champion before"):
+        rolled_back(back, [bad, first])
+    later = with_champion(back, THIRD, pace=None)
+    assert rolled_back(later, [back, bad, first]).champion.digest == OLD
+
+
+def test_a_bundle_that_was_taken_back_and_named_again_is_one_to_go_back_to() -> None:
+    first, bad = champions(OLD, NEW)
+    back = rolled_back(bad, [first])
+    mended = with_champion(back, NEW, pace=None)
+    third = with_champion(mended, THIRD, pace=None)
+    assert rolled_back(third, [mended, back, bad, first]).champion.digest == NEW
+
+
 def test_without_another_champion_there_is_no_way_back() -> None:
     with pytest.raises(NoWayBack, match="pause"):
         rolled_back(STATE, [STATE])

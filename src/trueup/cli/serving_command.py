@@ -34,6 +34,8 @@ LIVE_SECONDS = 7.0
 """A server reports every two seconds; one that was silent for longer has ended, or cannot reach the lake."""
 _LOOK_SECONDS = 0.1
 Change = Callable[[DesiredState], DesiredState]
+Done = str | Callable[[DesiredState, DesiredState], str]
+"""What was done, in words, or what says it of the states before and after."""
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -60,7 +62,7 @@ def _champion(place: ServedPlace, arguments: argparse.Namespace, console: Consol
         ),
         arguments,
         console,
-        f"bundle {manifest.digest[:12]} is champion",
+        _from_to,
     )
 
 
@@ -86,7 +88,16 @@ def _rollback(place: ServedPlace, arguments: argparse.Namespace, console: Consol
     def change(state: DesiredState) -> DesiredState:
         return changes.rolled_back(state, read_history(place.store, place.project))
 
-    return _change(place, change, arguments, console, "the champion before is champion again")
+    return _change(place, change, arguments, console, _from_to)
+
+
+def _from_to(before: DesiredState, after: DesiredState) -> str:
+    """Say which bundle decides, and which did."""
+    here, there = before.champion.digest, after.champion.digest
+    if here == there:
+        return f"bundle {there[:12]} is champion, as before"
+    taken = "; the first is taken back, and a rollback never leads to it" if here in after.taken_back else ""
+    return f"champion {here[:12]} -> {there[:12]}{taken}"
 
 
 def _capacity(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
@@ -158,15 +169,17 @@ def _servable(place: ServedPlace, folder: Any) -> Any:
 
 
 def _change(
-    place: ServedPlace, change: Change, arguments: argparse.Namespace, console: Console, done: str, **more: object
+    place: ServedPlace, change: Change, arguments: argparse.Namespace, console: Console, done: Done, **more: object
 ) -> int:
     """Write a change, wait until the servers that live carry it out, and tell which did."""
-    read_desired(place.store, place.project)  # says what to do where nothing was published
+    present = read_desired(place.store, place.project)  # says what to do where nothing was published
     reason = arguments.reason or f"trueup serving {arguments.action}"
     by = arguments.by or os.environ.get("USER", "somebody")
 
     def changed(before: DesiredState | None) -> DesiredState:
+        nonlocal present
         assert before is not None  # it is never taken away
+        present = before
         return msgspec.structs.replace(change(before), changed_at=_now(), changed_by=by, reason=reason)
 
     state = change_desired(place.store, place.project, changed)
@@ -175,12 +188,14 @@ def _change(
     document = {
         "project": state.project,
         "version": state.version,
+        "champion": {"before": present.champion.digest, "now": state.champion.digest},
         "reason": reason,
         "servers": [_server(status) for status in live],
         "carried_out": not late,
         **more,
     }
-    lines = [f"{state.project}: {done} (version {state.version} of what is desired).", *_heard(live, state.version)]
+    said = done if isinstance(done, str) else done(present, state)
+    lines = [f"{state.project}: {said} (version {state.version} of what is desired).", *_heard(live, state.version)]
     console.result(document, lines)
     return CHECK_FAILED if late else OK
 

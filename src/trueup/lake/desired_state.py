@@ -78,6 +78,8 @@ class DesiredState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     personal: tuple[str, ...] = ()
     """Columns whose values are sealed in the log."""
     tokens: tuple[TokenGrant, ...] = ()
+    taken_back: tuple[str, ...] = ()
+    """Digests of champions that a rollback ended: another one never leads to them, only who names them."""
     changed_at: int = 0
     changed_by: str = ""
     reason: str = ""

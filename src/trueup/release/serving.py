@@ -50,6 +50,8 @@ def with_champion(
 ) -> DesiredState:
     """Let a bundle decide for all, by the policy signed with it; a canary or shadow of it ends, others stay.
 
+    That a rollback ended it before is forgotten: who names it wants it.
+
     Parameters
     ----------
     state : DesiredState
@@ -66,6 +68,7 @@ def with_champion(
         bundles=bundles,
         pace=dict(pace) if pace is not None else None,
         personal=tuple(sorted({*state.personal, *personal})),
+        taken_back=tuple(taken for taken in state.taken_back if taken != digest),
     )
 
 
@@ -107,9 +110,10 @@ def without(state: DesiredState, digest: str) -> DesiredState:
 
 
 def rolled_back(state: DesiredState, history: Iterable[DesiredState]) -> DesiredState:
-    """Go back to the champion before the present one, with what it knew of arrivals; canaries and shadows end.
+    """Go back to the last champion that no rollback ended, with what it knew of arrivals; canaries and shadows end.
 
-    What was granted, paused or lowered since stays as it is: only models go back, each with the policy signed with it.
+    A second rollback goes a step further back, so that two people in one incident never undo each other. What was
+    granted, paused or lowered since stays as it is: only models go back, each with the policy signed with it.
 
     Parameters
     ----------
@@ -121,14 +125,29 @@ def rolled_back(state: DesiredState, history: Iterable[DesiredState]) -> Desired
     ------
     NoWayBack
     """
+    present, passed = state.champion.digest, list[str]()
     for before in history:
-        if before.champion.digest != state.champion.digest:
+        digest = before.champion.digest
+        if digest in state.taken_back and digest not in passed:
+            passed.append(digest)
+        elif digest not in (present, *passed):
             return msgspec.structs.replace(
-                state, bundles=(before.champion,), pace=before.pace, salt=max(state.salt, before.salt)
+                state,
+                bundles=(before.champion,),
+                pace=before.pace,
+                salt=max(state.salt, before.salt),
+                taken_back=tuple(sorted({*state.taken_back, present})),
             )
+    if passed:
+        raise NoWayBack(
+            f"a rollback went from {passed[0][:12]} to {present[:12]} already, and {state.project} had no other "
+            f"champion before; pause {present[:12]}, so that the fallback decides: trueup serving pause; or name a "
+            "champion: trueup serving champion DIGEST",
+            project=state.project,
+        )
     raise NoWayBack(
-        f"bundle {state.champion.digest[:12]} is the first champion of {state.project}; pause it, so that the fallback "
-        "decides: trueup serving pause",
+        f"bundle {present[:12]} is the first champion of {state.project}; pause it, so that the fallback decides: "
+        "trueup serving pause",
         project=state.project,
     )
 
