@@ -18,6 +18,8 @@ import pytest
 
 from trueup.cli.main import main
 from trueup.data.prediction_log import open_log
+from trueup.lake.capacity_leases import read_leases
+from trueup.lake.desired_state import BundleRole, DesiredState, change_desired
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.segments import list_segments
 
@@ -153,6 +155,24 @@ def test_what_is_decided_is_in_the_sealed_log_and_once(
 
     assert main(["predict", "late_payers", "--project", str(served), "--out", str(tmp_path / "b.csv")]) == 0
     assert "All of them were decided before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("champion", "cases"), [(None, 2), ("0" * 64, 1)])
+def test_what_servers_of_another_champion_share_is_not_raised(
+    served: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], champion: str | None, cases: int
+) -> None:
+    store = FolderStore(served / ".trueup/lake")
+    if champion is not None:
+        state = DesiredState(project="late-payers", version=1, bundles=(BundleRole(champion, "champion"),))
+        change_desired(store, "late-payers", lambda _: state)
+    predicted(served, tmp_path / "a.csv", capsys)
+    folder = "serving/late-payers/capacity"
+    starts = [int(Path(entry.key).stem) for entry in store.list(folder) if Path(entry.key).stem.isdigit()]
+    assert len(starts) == 2
+    for start in starts:
+        store.put(f"{folder}/{start}.json", b'{"cases": 1, "dealt": {"another": [[0, 1, 1]]}}')
+    predicted(served, tmp_path / "b.csv", capsys, "--again")
+    assert [read_leases(store, "late-payers", start).cases for start in starts] == [cases] * 2
 
 
 def test_a_rehearsal_says_that_it_is_not_in_the_log(

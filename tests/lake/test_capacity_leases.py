@@ -206,37 +206,80 @@ def test_a_damaged_document_is_said(host: NewHost) -> None:
         one.renew()
 
 
-@settings(max_examples=40, deadline=None)
+def test_going_back_to_a_smaller_champion_leaves_its_capacity_to_those_who_had_it(host: NewHost) -> None:
+    one, other, late = host("a"), host("b"), host("c")
+    for each in (one, other):
+        each.renew(periods=())
+    for each in (one, other, late):
+        each.renew()
+    assert (one.take_all(), other.take_all()) == (5, 5)
+    for cases in (50, 10):
+        for each in (one, other, late):
+            each.renew(cases=cases)
+    assert [each.take_all() for each in (one, other, late)] == [0, 0, 0]
+    assert late.take_all(cases=50) > 0
+
+
+def test_what_a_lost_host_used_is_not_used_again_after_a_larger_champion_was_there(host: NewHost) -> None:
+    one, lost = host("a"), host("b")
+    one.renew(periods=(), now=MAY - MINUTE)
+    for each in (lost, one):
+        each.renew()
+    assert lost.take_all() == 5
+    for cases in (50, 10):
+        one.renew(cases=cases, now=MAY + 90 * MINUTE)
+    assert one.take_all() == 5
+    assert one.take_all(cases=50) == 40
+
+
+def test_what_was_given_while_the_capacity_is_lowered_is_not_used_by_two(host: NewHost) -> None:
+    one, late = host("a"), host("b")
+    one.renew()
+    assert one.take_all(cases=4) == 4
+    for each in (late, one, late):
+        each.renew()
+    assert late.take_all(cases=4) == 0
+    assert one.take_all() + late.take_all() == 6
+
+
+_STEPS = ["renew", "renew", "take", "take", "take all", "limit", "restart", "lose", "wait"]
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    cases=st.integers(0, 12),
-    steps=st.lists(
-        st.tuples(st.sampled_from("abc"), st.sampled_from(["renew", "take", "take", "restart", "lose", "raise"])),
-        max_size=40,
-    ),
+    steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(_STEPS), st.sampled_from([0, 3, 10, 11, 50]))),
 )
-def test_whatever_happens_hosts_never_take_more_than_there_is(
-    new_lake: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory, cases: int, steps: list[tuple[str, str]]
+def test_whatever_rises_falls_or_is_lost_no_capacity_is_ever_exceeded(
+    new_lake: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
 ) -> None:
-    root, lake = tmp_path_factory.mktemp("hosts"), new_lake()
-    hosts, taken, number = {name: Host(name, root / name, lake) for name in "abc"}, 0, 0
-    for name, what in steps:
+    """Each step with the capacity that this host has heard of, whatever the others know."""
+    root, lake, now = tmp_path_factory.mktemp("hosts"), new_lake(), MAY
+    hosts = {name: Host(name, root / name, lake) for name in "abc"}
+    taken: list[int] = []  # the capacity that each token was taken under
+    for number, (name, what, cases) in enumerate(steps):
         one = hosts[name]
-        if what == "raise":
-            cases += 3  # signed; each host hears of it when it renews
-        elif what == "renew":
-            one.renew(cases=cases)
+        if what == "renew":
+            one.renew(cases=cases, now=now)
         elif what == "take":
-            taken += one.take(cases=cases)
+            taken += [cases] * one.take(cases=cases)
+        elif what == "take all":
+            taken += [cases] * one.take_all(cases=cases)
+        elif what == "limit":
+            one.tokens.limit(MAY, cases, version=number)
         elif what == "restart":
-            hosts[name] = Host(name, one.folder, one.store)
+            hosts[name] = Host(name, one.folder, lake)
             hosts[name].taken = one.taken
+        elif what == "wait":
+            now += 61 * MINUTE
         else:  # its disk is gone: it comes back as another host
-            number += 1
-            hosts[name] = Host(f"{name}{number}", root / f"{name}{number}", one.store)
-    assert taken <= cases
-    documents = [entry.key for entry in hosts["a"].store.list("serving/loans/capacity")]
-    if any(str(MAY) in key for key in documents):
-        assert sum(read_leases(hosts["a"].store, "loans", MAY).held.values()) <= cases
+            hosts[name] = Host(f"{name}{number}", root / f"{name}{number}", lake)
+    for most in sorted(set(taken)):
+        assert sum(cases <= most for cases in taken) <= most
+    if any(str(MAY) in entry.key for entry in lake.list("serving/loans/capacity")):
+        leases = read_leases(lake, "loans", MAY)
+        numbers = [number for runs in leases.dealt.values() for run in runs for number in run.numbers]
+        assert len(numbers) == len(set(numbers))
+        assert set(numbers) == set(range(leases.cases))
 
 
 def test_two_writers_at_once_grant_a_period_once(host: NewHost) -> None:

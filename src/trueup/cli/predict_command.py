@@ -76,16 +76,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def _capacity(spool: Spool, manifest: Manifest, arguments: argparse.Namespace, *, lake: Path, now: int) -> HostCapacity:
     """Return what this host may act on: by the leases of the servers of a named spool, else by the project's own."""
     from trueup.align.decision_policy import DecisionPolicy
+    from trueup.lake.desired_state import NothingServed, read_desired
     from trueup.lake.folder_store import FolderStore
     from trueup.serve.host_capacity import HostCapacity
 
+    store, is_served_otherwise = FolderStore(lake), False
+    with contextlib.suppress(NothingServed):
+        is_served_otherwise = read_desired(store, manifest.project).champion.digest != manifest.digest
     folder = spool.counters(manifest.project)
     by_itself = arguments.clock == "event" or (arguments.spool is not None and not list(folder.glob("*.lease")))
-    host = HostCapacity(
-        manifest.project, folder, store=FolderStore(lake), host=spool.host(), sync=True, rehearsing=by_itself
-    )
+    host = HostCapacity(manifest.project, folder, store=store, host=spool.host(), sync=True, rehearsing=by_itself)
     if arguments.spool is None and manifest.policy:
-        host.renew(DecisionPolicy(manifest.policy, classes=manifest.classes), now, first=True)
+        policy = DecisionPolicy(manifest.policy, classes=manifest.classes)
+        host.renew(policy, now, first=True, may_raise=not is_served_otherwise)
     return host
 
 

@@ -67,11 +67,12 @@ class HostCapacity:
         known = self._renewed_for
         return policy.capacity is not None and known is not None and policy.capacity > known
 
-    def renew(self, policy: DecisionPolicy, now: int, *, first: bool = False) -> bool:
+    def renew(self, policy: DecisionPolicy, now: int, *, first: bool = False, may_raise: bool = True) -> bool:
         """See that the host holds its leases, and return whether what it holds of the present period is new.
 
         May run in another thread than what decides. One process of the host renews, the others only look; the first
-        time they wait for it.
+        time they wait for it. Without `may_raise` a period that was granted already stays as it is, whatever the policy
+        signs more.
         """
         if self._leased is None or policy.capacity is None:
             return False
@@ -91,6 +92,7 @@ class HostCapacity:
                         periods=periods,
                         cases=policy.capacity,
                         now=now,
+                        may_raise=may_raise,
                     )
             self.problem = None
         except (LakeError, OSError) as error:
