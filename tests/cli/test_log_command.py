@@ -121,6 +121,21 @@ def test_damage_in_a_segment_fails_the_check_and_is_told_with_what_was_kept(
     assert (hot / f"{path.name}.damaged").read_bytes() == content
 
 
+def test_decisions_of_past_days_that_a_server_played_are_sealed_like_others(
+    told: Told, served_lake: ServedLake, tmp_path: Path
+) -> None:
+    options = ("--trust", str(served_lake.trusted[0]), "--no-sealing", "--rehearsing")
+    with serving(served_lake.store.folder, *options, spool=tmp_path / "spool", token=TOKEN) as running:
+        path = f"/predict/{served_lake.project}"
+        played = running.client.post(path, json={"rows": [ROW]}, headers={"trueup-now": "2026-05-01T10:00:00+00:00"})
+        live = running.client.post(path, json={"rows": [{**ROW, "case": "A-2"}]})
+        assert (played.status_code, live.status_code) == (200, 200)
+        assert running.stop() == 0
+    assert told("seal", "--spool", str(tmp_path / "spool"))[0] == 0
+    said = told("show")[1]
+    assert (said["served"], said["sealed"], said["waiting"], said["complete"]) == (2, 2, 0, True)
+
+
 def test_an_empty_log_is_said_and_a_folder_without_servers_is_named(told: Told, tmp_path: Path) -> None:
     code, said = told("show")
     assert (code, said["entries"], said["tables"], said["complete"]) == (0, 0, {}, True)

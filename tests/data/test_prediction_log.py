@@ -228,15 +228,16 @@ def a_status(*, served: int, logged: int, started_at: int = NOON) -> ServerStatu
 
 def test_the_log_is_complete_when_it_has_all_that_was_answered(lake: Lake) -> None:
     first = a_prediction(at=NOON + 1)
-    lake.log(a_prediction(at=NOON - 1), first, a_prediction(a_row(role="shadow")), a_prediction(at=NOON + 2))
+    played = a_prediction(at=NOON - 1)  # a server that plays past days decides before it was started
+    lake.log(played, first, a_prediction(a_row(role="shadow")), a_prediction(at=NOON + 2))
     lake.log(first)  # the same id at another server is answered twice
     with lake.read() as log:
-        servers = [a_status(served=2, logged=2), a_status(served=1, logged=1, started_at=NOON + 1)]
-        assert completeness(servers, log) == Completeness(served=3, logged=3, sealed=3)
+        servers = [a_status(served=3, logged=3), a_status(served=1, logged=1, started_at=NOON + 1)]
+        assert completeness(servers, log) == Completeness(served=4, logged=4, sealed=4)
         assert completeness(servers, log).complete
-        assert not completeness([a_status(served=4, logged=4)], log).complete
-        assert not completeness([a_status(served=3, logged=2)], log).complete
-        assert completeness([a_status(served=2, logged=3)], log).complete  # logged, and killed before it was told
+        assert not completeness([a_status(served=5, logged=5)], log).complete
+        assert not completeness([a_status(served=4, logged=3)], log).complete
+        assert completeness([a_status(served=3, logged=4)], log).complete  # logged, and killed before it was told
         assert completeness([], log).served == 0
 
 

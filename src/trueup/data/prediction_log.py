@@ -89,9 +89,9 @@ class Completeness:
     logged: int
     """Written to segments, as the servers say."""
     sealed: int
-    """Of servers and in the files of the manifest, decided since the first of these servers started."""
+    """Of servers, and in the files of the manifest."""
     batch: int = 0
-    """In the files of the manifest, decided by batch runs since then; no server answered them."""
+    """In the files of the manifest, decided by batch runs; no server answered them."""
 
     @property
     def waiting(self) -> int:
@@ -151,14 +151,12 @@ def open_log(
         database.close()
 
 
-def completeness(statuses: Sequence[ServerStatus], log: PredictionLog, *, since: int | None = None) -> Completeness:
+def completeness(statuses: Sequence[ServerStatus], log: PredictionLog) -> Completeness:
     """Return whether everything servers answered is in the log; sealing must have caught up.
 
-    Rows count that were decided since the first of these servers started, or since another moment: a rehearsal decides
-    before that.
+    Rows count whenever they were decided: a server that plays past days decides before it was started.
     """
-    started = min((status.started_at for status in statuses), default=0) if since is None else since
-    counted = f"role != 'shadow' AND decided_at >= {_moment(started)}"
+    counted = "role != 'shadow'"
     return Completeness(
         served=sum(status.served for status in statuses),
         logged=sum(status.logged for status in statuses),

@@ -73,7 +73,7 @@ def _report(log: PredictionLog, policy: Mapping[str, Any], statuses: Sequence[Se
     capacity, zone = policy["capacity"], policy["timezone"]
     calendar = Calendar(zone, capacity["per"] if capacity else "day")
     [latencies] = log.database.execute(_LATENCIES).fetchall()
-    complete = completeness(statuses, log, since=0)
+    complete = completeness(statuses, log)
     return Served(
         project=project,
         currency=policy["currency"],
