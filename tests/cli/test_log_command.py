@@ -69,8 +69,9 @@ def test_a_log_is_sealed_shown_searched_exported_erased_and_dropped(
     assert (code, said["sealed"], said["complete"], said["tables"]["predictions"]["rows"]) == (0, 3, True, 3)
     assert said["waiting"] == 0
     assert (said["tables"]["outcomes"]["rows"], said["servers"][0]["served"]) == (1, 3)
-    whole = {"project": served_lake.project, "entries": 1, "files": 4, "intact": True, "damaged": {}, "waiting": 0}
-    assert told("verify", "--spool", str(spool)) == (0, whole)
+    code, said = told("verify", "--spool", str(spool))
+    assert (code, said["entries"], said["files"], said["intact"], said["waiting"]) == (0, 1, 4, True, 0)
+    assert (said["damaged"], said["contradicting"]) == ({}, {})
 
     _, said = told("case", "A-1")
     assert [record["kind"] for record in said["records"]] == ["prediction", "outcome", "intervention"]
@@ -119,6 +120,23 @@ def test_damage_in_a_segment_fails_the_check_and_is_told_with_what_was_kept(
     code, checked = told("verify")
     assert (code, checked["intact"], checked["damaged"]) == (1, True, said["damaged"])
     assert (hot / f"{path.name}.damaged").read_bytes() == content
+
+
+def test_a_fact_that_another_process_took_under_a_used_id_is_told(
+    told: Told, served_lake: ServedLake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fact_id = "01890a5d-ac96-774b-bcce-b302099a8057"
+    options = ("--trust", str(served_lake.trusted[0]), "--no-sealing")
+    for case in ("FA", "FB"):  # a server that was started again knows nothing of before
+        with serving(served_lake.store.folder, *options, spool=tmp_path / "spool", token=TOKEN) as running:
+            with Client(running.url, token=TOKEN, project=served_lake.project) as client:
+                client.outcomes(Outcome(outcome=True, association_id=case, fact_id=fact_id))
+            assert running.stop() == 0
+    assert told("seal", "--spool", str(tmp_path / "spool"))[1]["rows"] == 2
+    code, said = told("verify")
+    assert (code, said["intact"], said["contradicting"]) == (1, True, {"outcomes": [fact_id]})
+    assert main(["log", "verify", "--project", str(served_lake.store.folder)]) == 1
+    assert f"only the first counts; send the others again, each with its own: {fact_id}" in capsys.readouterr().out
 
 
 def test_decisions_of_past_days_that_a_server_played_are_sealed_like_others(

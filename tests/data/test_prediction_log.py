@@ -25,6 +25,7 @@ from tests.lake.log_making import (
 )
 
 from trueup.data.prediction_log import Completeness, PredictionLog, completeness, open_log
+from trueup.kernel.ids import id_as_text
 from trueup.lake.desired_state import ServerStatus
 from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
@@ -166,6 +167,19 @@ def test_a_fact_that_was_sent_twice_counts_once(lake: Lake) -> None:
     lake.log(fact)
     with lake.read() as log:
         assert [log.count(table) for table in ("outcomes", "verdicts", "events")] == [1, 1, 1]
+
+
+def test_an_id_under_which_two_facts_say_different_things_is_found(lake: Lake) -> None:
+    first, same = an_outcome("a", True), an_outcome("b", True)
+    lake.log(first, same, an_event("a", "contact"))
+    lake.log(structs.replace(same, known_at=NOON + 9, recorded_at=NOON + 9, caller="again"))
+    with lake.read() as log:
+        assert log.contradicting_facts() == {}
+    lake.log(structs.replace(first, association_id="c", recorded_at=NOON + 9))
+    with lake.read() as log:
+        assert log.contradicting_facts() == {"outcomes": (id_as_text(first.fact_id),)}
+        assert log.count("outcomes") == 2
+        assert log.count("recorded_outcomes") == 4
 
 
 def test_features_are_united_by_name_in_their_declared_kinds(lake: Lake) -> None:

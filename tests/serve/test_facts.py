@@ -18,7 +18,7 @@ from trueup.lake.log_records import (
     decode_record,
 )
 from trueup.serve.facts import KINDS, MOST_FACTS, FactDesk
-from trueup.serve.refusals import NoSuchPath, NotJson, Refused, TooManyRows
+from trueup.serve.refusals import IdReused, NoSuchPath, NotJson, Refused, TooManyRows
 from trueup.serve.replies import Reply
 
 FACTS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,11 @@ def desk() -> FactDesk:
 
 
 def take(kind: str, content: object) -> Reply:
-    return desk().take(kind, json.dumps(content).encode(), caller="shop", now=NOON)
+    return tell(desk(), kind, content)
+
+
+def tell(at: FactDesk, kind: str, content: object) -> Reply:
+    return at.take(kind, json.dumps(content).encode(), caller="shop", now=NOON)
 
 
 def records(reply: Reply) -> list[Record]:
@@ -149,6 +153,38 @@ def test_facts_of_an_event_are_an_object_of_bounded_size(facts: object) -> None:
         take("events", {"kind": "contact", "facts": facts})
 
 
+def test_two_facts_of_a_list_cannot_share_an_id_or_one_would_be_lost() -> None:
+    at = desk()
+    both = [{"association_id": case, "outcome": True, "fact_id": ID} for case in ("FC", "FD")]
+    with pytest.raises(Refused, match="fact 1 has the fact_id of fact 0 and says something else") as refused:
+        tell(at, "outcomes", both)
+    assert (refused.value.status, refused.value.facts["field"]) == (422, "fact_id")
+    assert tell(at, "outcomes", both[1]).status == 200, "nothing of what was refused is known"
+
+
+def test_another_fact_under_a_known_id_is_refused_not_dropped() -> None:
+    at = desk()
+    first = {"association_id": "FA", "outcome": True, "fact_id": ID}
+    assert tell(at, "outcomes", first).status == 200
+    for kind, other in (
+        ("outcomes", {"association_id": "FB", "outcome": False, "fact_id": ID}),
+        ("outcomes", {**first, "outcome": False}),
+        ("interventions", {"association_id": "FA", "acted": True, "fact_id": ID}),
+    ):
+        with pytest.raises(IdReused, match="fact_id of fact 0 was used for another fact; make a new one") as refused:
+            tell(at, kind, other)
+        assert refused.value.status == 409
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_same_fact_again_is_no_harm_whoever_sends_it_and_when(kind: str) -> None:
+    at = desk()
+    fact = {"association_id": "A-1", "fact_id": ID, **FACTS[kind]}
+    assert tell(at, kind, [fact, fact]).status == 200
+    again = at.take(kind, json.dumps(fact).encode(), caller="another", now=NOON + 1)
+    assert (again.status, json.loads(again.body)["fact_ids"]) == (200, [ID])
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("secret-iban"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
@@ -166,7 +202,7 @@ def test_any_bytes_are_recorded_or_cleanly_refused(kind: str, body: bytes) -> No
     if reply is not None:
         assert len(records(reply)) == json.loads(reply.body)["recorded"]
     if refused is not None:
-        assert refused.status in {400, 404, 413, 422}
+        assert refused.status in {400, 404, 409, 413, 422}
         assert b"secret-iban" not in refused.body
 
 

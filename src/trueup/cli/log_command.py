@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from trueup.lake.log_manifest import LoggedFile, LogManifest
 if TYPE_CHECKING:
     from trueup.data.prediction_log import PredictionLog
 
+_MOST_NAMED = 5
 _FACTS = ("outcomes", "interventions", "verdicts", "events")
 
 
@@ -95,14 +96,21 @@ def _table(files: tuple[LoggedFile, ...]) -> dict[str, Any]:
 
 
 def _verify(place: ServedPlace, _arguments: argparse.Namespace, console: Console) -> int:
+    from trueup.data.prediction_log import open_log
     from trueup.lake.sealing import count_waiting
 
     manifest = LogManifest(place.store, place.project)
     manifest.refresh()
     entries, files, damaged = manifest.verify(), manifest.files(), manifest.damaged()
     waiting = count_waiting(place.hot())
+    with (
+        TemporaryDirectory(prefix="trueup-log-") as scratch,
+        open_log(place.store, place.project, scratch=Path(scratch)) as log,
+    ):
+        contradicting = log.contradicting_facts()
     lines = [f"The log of {place.project} is what was sealed: {entries} entries in a chain, {len(files)} files"]
     lines += _damage(damaged)
+    lines += [_contradiction(table, ids) for table, ids in contradicting.items()]
     if waiting:
         lines.append(f"  {waiting:,} records wait in {place.spool}; what seals them now: trueup log seal")
     document = {
@@ -111,10 +119,19 @@ def _verify(place: ServedPlace, _arguments: argparse.Namespace, console: Console
         "files": len(files),
         "intact": True,
         "damaged": damaged,
+        "contradicting": contradicting,
         "waiting": waiting,
     }
     console.result(document, lines)
-    return CHECK_FAILED if damaged else OK
+    return CHECK_FAILED if damaged or contradicting else OK
+
+
+def _contradiction(table: str, ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _MOST_NAMED:,} more (all: --json)" if len(ids) > _MOST_NAMED else ""
+    return (
+        f"  {len(ids):,} fact_ids of {table} were used for different facts, of which only the first counts; send the "
+        f"others again, each with its own: {', '.join(ids[:_MOST_NAMED])}{more}"
+    )
 
 
 def _damage(damaged: dict[str, int]) -> list[str]:

@@ -19,7 +19,7 @@ from trueup.lake.feature_schemas import KEY_COLUMNS, read_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LoggedFile, LogManifest
 from trueup.lake.log_records import BATCH
-from trueup.lake.log_tables import COLUMNS
+from trueup.lake.log_tables import COLUMNS, ID_OF
 from trueup.lake.store import Store
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _SQL_TYPES = {
     "bytes": "BLOB",
 }
 _FEATURE_TYPES = {"number": "DOUBLE", "boolean": "BOOLEAN", "date": "TIMESTAMP", "moment": "TIMESTAMP"}
+FACT_TABLES = tuple(table for table, name in ID_OF.items() if name == "fact_id")
+_OF_SENDING = frozenset({"fact_id", "known_at", "recorded_at", "caller"})
 IS_BATCH = f"starts_with(caller, {quoted_text(BATCH)})"
 """In SQL, of a prediction: a batch run decided it."""
 _KEY_KINDS = dict(zip(KEY_COLUMNS, ("text", "text", "text", "moment", "bytes", "text"), strict=True))
@@ -46,9 +48,9 @@ class PredictionLog:
 
     ``predictions``: rows decided by `as_of`; the first recorded decision of a caller's id for a case stands, a retry
     counts once. Shadows are among them. ``outcomes``, ``interventions``, ``verdicts``, ``events``: facts known and
-    recorded by `as_of`, each once. ``features``: the features as served, one row for each prediction, united by name
-    over all schemas. ``cases``: one row for each case, with its latest decision, outcome and intervention. Moments are
-    UTC, without a zone.
+    recorded by `as_of`, the first of each id; all of them are in ``recorded_outcomes`` and so on. ``features``: the
+    features as served, one row for each prediction, united by name over all schemas. ``cases``: one row for each case,
+    with its latest decision, outcome and intervention. Moments are UTC, without a zone.
     """
 
     database: duckdb.DuckDBPyConnection
@@ -74,6 +76,24 @@ class PredictionLog:
         form = "FORMAT csv, HEADER" if as_csv else "FORMAT parquet"
         self.database.execute(f"COPY (SELECT * FROM {quoted(relation)}) TO {quoted_text(str(out))} ({form})")  # noqa: S608
         return self.count(relation)
+
+    def contradicting_facts(self) -> dict[str, tuple[str, ...]]:
+        """Return the ids under which facts say different things, by table, sorted; only the first of each counts.
+
+        Who sent a fact and when does not matter, nor a time of knowing that is only when it was recorded.
+        """
+        found = {}
+        for table in FACT_TABLES:
+            said = [name for name in COLUMNS[table] if name not in _OF_SENDING]
+            told = ", ".join([*map(quoted, said), "date_trunc('millisecond', nullif(known_at, recorded_at))"])
+            query = (
+                f"SELECT fact_id FROM {quoted(f'recorded_{table}')} "  # noqa: S608  # our own text
+                f"GROUP BY fact_id HAVING count(DISTINCT row({told})) > 1 ORDER BY fact_id"
+            )
+            ids = tuple(str(row[0]) for row in self.database.execute(query).fetchall())
+            if ids:
+                found[table] = ids
+        return found
 
     def predictions_of(self, association_id: str) -> list[dict[str, Any]]:
         """Return every recorded decision of a case, the oldest first, by column; in milliseconds once compacted."""
@@ -191,7 +211,8 @@ def _narrow_view(table: str, paths: Sequence[Path], *, as_of: int | None) -> str
     if as_of is not None:
         known = f"known_at <= {_moment(as_of)} AND recorded_at <= {_moment(as_of)}"
     once = _first("fact_id ORDER BY recorded_at, known_at")
-    return f"CREATE VIEW {table} AS SELECT * FROM ({rows}) WHERE {known} QUALIFY {once}"  # noqa: S608
+    recorded = f"CREATE VIEW recorded_{table} AS SELECT * FROM ({rows}) WHERE {known};"  # noqa: S608
+    return f"{recorded} CREATE VIEW {table} AS SELECT * FROM recorded_{table} QUALIFY {once}"  # noqa: S608
 
 
 def _features_view(

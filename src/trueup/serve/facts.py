@@ -1,7 +1,8 @@
 """What became of a case, what was done, what did a reviewer say, what happened? Facts that callers send for the log.
 
 One fact is a JSON object, many are a list of them. All of a request are good, or none is recorded. A fact that is sent
-again with its own `fact_id` counts once: views of the log take one record for each id.
+again with its own `fact_id` counts once: views of the log take one record for each id. Another fact under that id would
+be lost there, so it is refused.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from trueup.lake.log_records import (
     VerdictRecord,
     encode_record,
 )
-from trueup.serve.refusals import BadForm, NoSuchPath, NotJson, TooManyRows
+from trueup.serve.known_facts import KnownFacts
+from trueup.serve.refusals import BadForm, IdReused, NoSuchPath, NotJson, TooManyRows
 from trueup.serve.replies import Reply, parse_prediction
 
 MOST_FACTS = 1_000
 FUTURE_US = 3_600_000_000
 """How far `known_at` may be ahead of the server's clock: an hour, for clocks that differ."""
 _LONGEST_FACTS = 16_384
+_UNSAID = -(1 << 62)
+"""In place of a `known_at` that was left out."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
@@ -108,10 +112,13 @@ class FactDesk:
     ----------
     project : str
     mint : IdMint
+    known : KnownFacts, optional
+        What was told before.
     """
 
-    def __init__(self, project: str, *, mint: IdMint) -> None:
+    def __init__(self, project: str, *, mint: IdMint, known: KnownFacts | None = None) -> None:
         self._project, self._mint = project, mint
+        self._known = KnownFacts() if known is None else known
 
     def take(self, kind: str, body: bytes, *, caller: str, now: int) -> Reply:
         """Return the answer to facts, with a frame for each; it leaves once all are recorded.
@@ -128,14 +135,37 @@ class FactDesk:
         Raises
         ------
         NotJson, BadForm, TooManyRows
+        IdReused
+            When a `fact_id` was used for another fact.
         NoSuchPath
             When a fact names another project.
         """
         facts = _decode(kind, body)
         records = [self._record(fact, place, caller=caller, now=now) for place, fact in enumerate(facts)]
+        self._check_ids([(record.fact_id, _content(fact, record)) for fact, record in zip(facts, records, strict=True)])
         told = {"recorded": len(records), "fact_ids": [id_as_text(record.fact_id) for record in records]}
         frames = tuple(encode_record(record) for record in records)
         return Reply(200, msgspec.json.encode(told), frames[0], rows=len(records), more_frames=frames[1:])
+
+    def _check_ids(self, said: Sequence[tuple[bytes, bytes]]) -> None:
+        first: dict[bytes, int] = {}
+        for place, (fact_id, content) in enumerate(said):
+            before = first.setdefault(fact_id, place)
+            if said[before][1] != content:
+                raise BadForm(
+                    f"fact {place} has the fact_id of fact {before} and says something else; each fact needs its own",
+                    row=place,
+                    field="fact_id",
+                )
+        contradicting = self._known.find_contradiction(said)
+        if contradicting is not None:
+            raise IdReused(
+                f"the fact_id of fact {contradicting} was used for another fact; make a new one, also to correct what "
+                "was said",
+                row=contradicting,
+                field="fact_id",
+            )
+        self._known.keep(said)
 
     def _record(self, fact: Any, place: int, *, caller: str, now: int) -> FactRecord:
         if fact.project is not None and fact.project != self._project:
@@ -151,6 +181,12 @@ class FactDesk:
         if not isinstance(fact, Event):
             shared["prediction_id"] = _prediction(fact, place)
         return _BUILDERS[type(fact)](fact, place, shared)
+
+
+def _content(fact: Any, record: FactRecord) -> bytes:
+    """Return what a fact says, the same for a retry: without who sent it and when, and with the time only if given."""
+    known_at = record.known_at if fact.known_at is not None else _UNSAID
+    return encode_record(msgspec.structs.replace(record, known_at=known_at, recorded_at=0, caller=""))
 
 
 def _decode(kind: str, body: bytes) -> Sequence[Any]:

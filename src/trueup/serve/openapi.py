@@ -31,7 +31,7 @@ _REFUSALS = {
     "404": "Nothing is at this path, or the model has no such version.",
     "405": "The path takes another method.",
     "408": "The request did not arrive in time.",
-    "409": "The prediction_id was used for another request.",
+    "409": "The prediction_id was used for another request, or the fact_id for another fact.",
     "413": "The body is too long, or holds too many rows or facts.",
     "415": "The body is compressed.",
     "422": "The JSON is not of the form that was agreed; row and field are named.",

@@ -58,7 +58,7 @@ class TooManyRows(Refused):
 
 
 class IdReused(Refused):
-    """The id was used for another request."""
+    """The id was used for another request, or another fact."""
 
     code = "serve.id-reused"
     status = 409
