@@ -16,7 +16,7 @@ from tests.serve.lakes import PROJECT, TOKEN, ServedLake, ServedStore, TwoModels
 from tests.serve.running import RunningServer, serving
 
 from trueup.cli.main import main
-from trueup.lake.desired_state import ServerStatus, read_desired, read_history, write_status
+from trueup.lake.desired_state import ServerStatus, desired_key, read_desired, read_history, write_status
 from trueup.lake.stores import open_store
 
 if TYPE_CHECKING:
@@ -156,6 +156,25 @@ def test_a_second_rollback_does_not_bring_the_bad_bundle_back_and_each_says_from
     assert read_desired(lake.store, lake.project).champion.digest == lake.old
     _, said = told("champion", lake.new)
     assert said["champion"] == {"before": lake.old, "now": lake.new}
+
+
+def test_a_lost_document_is_said_and_brought_back_with_champion_and_callers(
+    lake: ServedStore, told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told("champion", lake.new)
+    told("rollback", "--reason", "false alarms")
+    before = read_desired(lake.store, lake.project)
+    lake.store.delete(desired_key(lake.project))
+    assert told("show")[0] == 3
+    assert told("pause")[1]["error"]["code"] == "lake.desired-state-lost"
+    assert main(["serve", place_of(lake), "--trust", str(lake.trusted[0]), "--port", "0"]) == 3
+    assert "trueup serving restore" in capsys.readouterr().err
+
+    code, said = told("restore")
+    assert (code, said["version"]) == (0, before.version + 1)
+    after = read_desired(lake.store, lake.project)
+    assert (after.champion, after.tokens, after.taken_back) == (before.champion, before.tokens, (lake.new,))
+    assert told("restore")[1]["error"]["code"] == "lake.desired-state-there"
 
 
 def test_what_servers_would_refuse_is_never_desired(

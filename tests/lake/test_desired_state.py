@@ -15,6 +15,8 @@ from trueup.lake.desired_state import (
     BundleRole,
     BundleStatus,
     DesiredState,
+    DesiredStateLost,
+    DesiredStateThere,
     NothingServed,
     ServerStatus,
     TokenGrant,
@@ -25,6 +27,7 @@ from trueup.lake.desired_state import (
     read_desired,
     read_history,
     read_statuses,
+    restore_desired,
     token_digest,
     write_status,
 )
@@ -64,6 +67,41 @@ def test_what_was_desired_before_is_kept_newest_first(store: FolderStore) -> Non
 def test_before_the_first_is_published_a_reader_is_told_what_to_do(store: FolderStore) -> None:
     with pytest.raises(NothingServed, match="trueup serve"):
         read_desired(store, "fraud")
+
+
+def test_what_is_lost_is_never_begun_anew_and_comes_back_as_it_was_last(store: FolderStore) -> None:
+    change_desired(store, "fraud", first)
+    last = change_desired(store, "fraud", paused)
+    store.delete(desired_key("fraud"))
+    with pytest.raises(DesiredStateLost, match=r"2 versions of it were kept.*trueup serving restore"):
+        read_desired(store, "fraud")
+    with pytest.raises(DesiredStateLost):
+        change_desired(store, "fraud", first)
+    assert restore_desired(store, "fraud", lambda state: state) == msgspec.structs.replace(last, version=3)
+    assert [state.version for state in read_history(store, "fraud")] == [2, 1]
+
+
+def test_a_damaged_document_is_named_with_the_way_out_and_kept_when_it_is_replaced(store: FolderStore) -> None:
+    whole = change_desired(store, "fraud", first)
+    torn = desired_content(whole)[:40]
+    store.put(desired_key("fraud"), torn)
+    with pytest.raises(BadDesiredState, match=r"serving/fraud/desired\.json.*trueup serving restore"):
+        read_desired(store, "fraud")
+    assert restore_desired(store, "fraud", lambda state: state).bundles == whole.bundles
+    assert [store.get(entry.key) for entry in store.list("serving/fraud/damaged")] == [torn]
+
+
+def test_what_is_there_or_written_by_a_newer_version_is_not_restored_over(store: FolderStore) -> None:
+    with pytest.raises(NothingServed):
+        restore_desired(store, "fraud", lambda state: state)
+    change_desired(store, "fraud", first)
+    with pytest.raises(DesiredStateThere, match="nothing was changed"):
+        restore_desired(store, "fraud", lambda state: state)
+    newer = json.dumps(json.loads(desired_content(STATE)) | {"colour": "red"}).encode()
+    store.put(desired_key("fraud"), newer)
+    with pytest.raises(BadDesiredState):
+        restore_desired(store, "fraud", lambda state: state)
+    assert store.get(desired_key("fraud")) == newer
 
 
 def test_of_changes_at_once_none_is_lost(store: FolderStore) -> None:

@@ -27,6 +27,7 @@ _ENVIRONMENT_CODES = (
     "data.connection-lost",
     "data.source-unreadable",
     "lake.capacity-unavailable",
+    "lake.desired-state-lost",
     "lake.full",
     "lake.read-only",
     "lake.segment-broken",

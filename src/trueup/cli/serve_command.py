@@ -193,7 +193,7 @@ def _target_of(arguments: argparse.Namespace, console: Console) -> Target:
 def _project(folder: Path, arguments: argparse.Namespace, named: list[Path], console: Console) -> Target:
     """Serve a project's lake; its last bundle is published where nothing was before."""
     from trueup.bundle.trust import trusted_keys
-    from trueup.lake.desired_state import desired_key
+    from trueup.lake.desired_state import desired_key, refuse_lost
     from trueup.lake.folder_store import FolderStore
 
     workspace = open_workspace(folder)
@@ -201,6 +201,7 @@ def _project(folder: Path, arguments: argparse.Namespace, named: list[Path], con
     store = FolderStore(workspace.root / "lake")
     name = project_name(folder)
     if not store.exists(desired_key(name)):
+        refuse_lost(store, name)
         name = _publish_last(folder, workspace, trusted=trusted, console=console)
     token = workspace.keys / TOKEN_FILE
     return Target(
@@ -316,9 +317,15 @@ def _lake(arguments: argparse.Namespace, named: list[Path]) -> Target:
 
 
 def _served_in(lake: str) -> tuple[str, ...]:
+    from trueup.lake.desired_state import desired_key, refuse_lost
     from trueup.lake.stores import open_store, options_in
 
-    return served_projects(open_store(lake, options=options_in(os.environ)))
+    store = open_store(lake, options=options_in(os.environ))
+    projects = served_projects(store)
+    for project in projects:
+        if not store.exists(desired_key(project)):
+            refuse_lost(store, project)
+    return projects
 
 
 def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:

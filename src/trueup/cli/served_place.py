@@ -86,9 +86,12 @@ def served_place(arguments: argparse.Namespace) -> ServedPlace:
 
 
 def served_projects(store: Store) -> tuple[str, ...]:
-    """Return the names of the projects for which something is desired in a lake, sorted."""
-    keys = {entry.key for entry in store.list("serving")}
-    return tuple(sorted(key.split("/")[1] for key in keys if key.endswith("/desired.json") and key.count("/") == 2))
+    """Return the names of the projects for which something is desired in a lake, sorted.
+
+    One whose desired state is lost is among them, so that it is missed and can be brought back.
+    """
+    parts = [entry.key.split("/") for entry in store.list("serving")]
+    return tuple(sorted({part[1] for part in parts if part[2:] == ["desired.json"] or part[2:3] == ["history"]}))
 
 
 def project_name(folder: Path) -> str:

@@ -63,6 +63,7 @@ def add_serving(commands: argparse._SubParsersAction[P]) -> None:
         action.add_argument("--share", type=_share, required=True, metavar="P%", help="of the cases, such as 10%%")
     _changing(actions, "remove", "take a canary or shadow out").add_argument("bundle", help="start of its digest")
     _changing(actions, "rollback", "go back to the champion before", reason=True)
+    _changing(actions, "restore", "bring back the last version of a desired state that is gone or damaged")
     capacity = _changing(actions, "capacity", "act on fewer cases than the charter allows")
     capacity.add_argument("cases", type=_cases, help='cases a period, or "charter" for what it allows')
     _changing(actions, "pause", "let the signed fallback decide everything")

@@ -27,6 +27,7 @@ from trueup.lake.desired_state import (
     read_desired,
     read_history,
     read_statuses,
+    restore_desired,
 )
 from trueup.release import serving as changes
 
@@ -100,6 +101,22 @@ def _from_to(before: DesiredState, after: DesiredState) -> str:
     return f"champion {here[:12]} -> {there[:12]}{taken}"
 
 
+def _restore(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
+    kept: list[DesiredState] = []
+
+    def change(state: DesiredState) -> DesiredState:
+        kept.append(state)
+        return _signed(state, arguments)
+
+    state = restore_desired(place.store, place.project, change)
+    callers = ", ".join(token.name for token in state.tokens) or "none"
+    done = (
+        f"version {kept[-1].version} is desired again, with champion {state.champion.digest[:12]} and the callers "
+        f"{callers}; see all of it: trueup serving show"
+    )
+    return _tell(place, kept[-1], state, arguments=arguments, console=console, done=done)
+
+
 def _capacity(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
     from trueup.loop.serve import manifest_in_lake
 
@@ -143,6 +160,7 @@ _ACTIONS: dict[str, Callable[[ServedPlace, argparse.Namespace, Console], int]] =
     "shadow": _beside,
     "remove": _remove,
     "rollback": _rollback,
+    "restore": _restore,
     "capacity": _capacity,
     "pause": _pause,
     "resume": _pause,
@@ -173,23 +191,42 @@ def _change(
 ) -> int:
     """Write a change, wait until the servers that live carry it out, and tell which did."""
     present = read_desired(place.store, place.project)  # says what to do where nothing was published
-    reason = arguments.reason or f"trueup serving {arguments.action}"
-    by = arguments.by or os.environ.get("USER", "somebody")
 
     def changed(before: DesiredState | None) -> DesiredState:
         nonlocal present
         assert before is not None  # it is never taken away
         present = before
-        return msgspec.structs.replace(change(before), changed_at=_now(), changed_by=by, reason=reason)
+        return _signed(change(before), arguments)
 
     state = change_desired(place.store, place.project, changed)
+    return _tell(place, present, state, arguments=arguments, console=console, done=done, **more)
+
+
+def _signed(state: DesiredState, arguments: argparse.Namespace) -> DesiredState:
+    """Return a state that says who changes it, when and why."""
+    reason = arguments.reason or f"trueup serving {arguments.action}"
+    by = arguments.by or os.environ.get("USER", "somebody")
+    return msgspec.structs.replace(state, changed_at=_now(), changed_by=by, reason=reason)
+
+
+def _tell(
+    place: ServedPlace,
+    present: DesiredState,
+    state: DesiredState,
+    *,
+    arguments: argparse.Namespace,
+    console: Console,
+    done: Done,
+    **more: object,
+) -> int:
+    """Wait until the servers that live carry out a change, and tell which did."""
     live = _wait(place, state.version, seconds=arguments.wait)
     late = [status for status in live if status.version < state.version]
     document = {
         "project": state.project,
         "version": state.version,
         "champion": {"before": present.champion.digest, "now": state.champion.digest},
-        "reason": reason,
+        "reason": state.reason,
         "servers": [_server(status) for status in live],
         "carried_out": not late,
         **more,

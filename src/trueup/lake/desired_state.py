@@ -39,6 +39,18 @@ class NothingServed(LakeError):
     code = "lake.nothing-served"
 
 
+class DesiredStateLost(LakeError):
+    """The desired state of a project is gone though versions of it were kept."""
+
+    code = "lake.desired-state-lost"
+
+
+class DesiredStateThere(LakeError):
+    """Somebody would bring back a desired state that is not lost."""
+
+    code = "lake.desired-state-there"
+
+
 class BundleRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One bundle, and which cases it sees."""
 
@@ -138,8 +150,8 @@ def desired_key(project: str) -> str:
     return f"serving/{project}/desired.json"
 
 
-def parse_desired(content: bytes) -> DesiredState:
-    """Return the desired state that `content` holds.
+def parse_desired(content: bytes, *, name: str = "the desired state") -> DesiredState:
+    """Return the desired state that `content` holds; `name` says in errors which document it is.
 
     Raises
     ------
@@ -149,21 +161,32 @@ def parse_desired(content: bytes) -> DesiredState:
     try:
         state = msgspec.json.decode(content, type=DesiredState)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BadDesiredState(f"the desired state is refused: {error}") from error
+        raise BadDesiredState(f"{name} is refused: {error}{_way_out(content)}") from error
     if state.format != FORMAT:
-        raise BadDesiredState(
-            f"the desired state has format {state.format}, and this version of Trueup reads format {FORMAT}"
-        )
+        raise BadDesiredState(f"{name} has format {state.format}, and this version of Trueup reads format {FORMAT}")
     if sum(bundle.role == "champion" for bundle in state.bundles) != 1:
-        raise BadDesiredState("the desired state is refused: it must name exactly one champion")
+        raise BadDesiredState(f"{name} is refused: it must name exactly one champion")
     if not all(0.0 <= bundle.share <= 1.0 for bundle in state.bundles):
-        raise BadDesiredState("the desired state is refused: a share must be from 0 to 1")
+        raise BadDesiredState(f"{name} is refused: a share must be from 0 to 1")
     if state.capacity is not None and state.capacity < 0:
-        raise BadDesiredState("the desired state is refused: a capacity must be 0 or more")
+        raise BadDesiredState(f"{name} is refused: a capacity must be 0 or more")
     unknown = sorted({scope for token in state.tokens for scope in token.scopes} - set(SCOPES))
     if unknown:
-        raise BadDesiredState(f'the desired state is refused: "{unknown[0]}" is no scope; allowed are {SCOPES}')
+        raise BadDesiredState(f'{name} is refused: "{unknown[0]}" is no scope; allowed are {SCOPES}')
     return state
+
+
+def _way_out(content: bytes) -> str:
+    return "" if _is_json(content) else "; bring back the last version that was kept: trueup serving restore"
+
+
+def _is_json(content: bytes) -> bool:
+    """Return whether a document is whole; a newer version's is, and is never written over."""
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def desired_content(state: DesiredState) -> bytes:
@@ -178,9 +201,35 @@ def read_desired(store: Store, project: str) -> DesiredState:
     ------
     NothingServed
         When nothing was published yet.
+    DesiredStateLost
+        When it is gone though something was published.
     BadDesiredState
     """
-    return parse_desired(_get(store, project).content)
+    try:
+        found = store.get_versioned(desired_key(project))
+    except KeyMissing:
+        refuse_lost(store, project)
+        raise NothingServed(
+            f'nothing is served for "{project}" yet; publish a bundle first: trueup serve PROJECT', project=project
+        ) from None
+    return parse_desired(found.content, name=_name(store, desired_key(project)))
+
+
+def refuse_lost(store: Store, project: str) -> None:
+    """Raise where versions of a desired state were kept: to be called where the state itself is not there.
+
+    Raises
+    ------
+    DesiredStateLost
+    """
+    kept, key = _kept(store, project), desired_key(project)
+    if kept and not store.exists(key):  # which somebody may have published meanwhile
+        raise DesiredStateLost(
+            f"{_name(store, key)} is gone, though {len(kept)} versions of it were kept; nothing was published in its "
+            "place. Bring back the last of them, with its champion and callers: trueup serving restore",
+            project=project,
+            versions=len(kept),
+        )
 
 
 def change_desired(store: Store, project: str, change: Callable[[DesiredState | None], DesiredState]) -> DesiredState:
@@ -198,6 +247,8 @@ def change_desired(store: Store, project: str, change: Callable[[DesiredState | 
     ------
     VersionChanged
         When others kept changing it.
+    DesiredStateLost
+        When there is none though versions of it were kept; nothing was written.
     BadDesiredState
         When `change` gives a state that servers would refuse; nothing was written.
     """
@@ -206,8 +257,9 @@ def change_desired(store: Store, project: str, change: Callable[[DesiredState | 
         try:
             present: Versioned | None = store.get_versioned(key)
         except KeyMissing:
+            refuse_lost(store, project)
             present = None
-        before = parse_desired(present.content) if present else None
+        before = parse_desired(present.content, name=_name(store, key)) if present else None
         after = msgspec.structs.replace(change(before), version=before.version + 1 if before else 1)
         content = desired_content(after)
         parse_desired(content)
@@ -220,14 +272,67 @@ def change_desired(store: Store, project: str, change: Callable[[DesiredState | 
                 store.compare_and_swap(key, content, expected=present.version)
         except (KeyTaken, VersionChanged):
             continue
+        with suppress(LakeError):  # it is written; the next change keeps it too
+            _keep(store, project, after.version, content)
         return after
     raise VersionChanged(f'"{key}" in {store.url} kept being changed by others; try again', key=key)
 
 
 def read_history(store: Store, project: str) -> Iterator[DesiredState]:
     """Yield what was desired before, newest first; the present state is not among it."""
-    for entry in reversed(list(store.list(f"serving/{project}/history"))):
-        yield parse_desired(store.get(entry.key))
+    present = read_desired(store, project).version
+    for version, key in reversed(_kept(store, project)):
+        if version < present:
+            yield parse_desired(store.get(key), name=_name(store, key))
+
+
+def restore_desired(store: Store, project: str, change: Callable[[DesiredState], DesiredState]) -> DesiredState:
+    """Bring back the last version that was kept of a desired state that is gone or no document any more.
+
+    What is there and cannot be read is kept beside it, in ``serving/<project>/damaged/``.
+
+    Parameters
+    ----------
+    store : Store
+    project : str
+    change : callable
+        Gives from the kept state the one to write, with who brings it back; the version is counted here.
+
+    Raises
+    ------
+    DesiredStateThere
+        It is not lost.
+    NothingServed
+        No version was kept.
+    KeyTaken, VersionChanged
+        Somebody else was faster.
+    BadDesiredState
+        What is there was written by a newer version of Trueup, or the last version that was kept is damaged too.
+    """
+    key = desired_key(project)
+    present: Versioned | None = None
+    with suppress(KeyMissing):
+        present = store.get_versioned(key)
+    if present is not None and _is_json(present.content):
+        there = parse_desired(present.content, name=_name(store, key))
+        raise DesiredStateThere(
+            f"{_name(store, key)} is not lost: it is there in version {there.version}, and nothing was changed; to go "
+            "back to the champion before: trueup serving rollback",
+            project=project,
+        )
+    kept = _kept(store, project)
+    if not kept:
+        raise NothingServed(f"no version of {_name(store, key)} was kept", project=project)
+    version, last = kept[-1]
+    after = change(parse_desired(store.get(last), name=_name(store, last)))
+    content = desired_content(msgspec.structs.replace(after, version=version + 1))
+    if present is None:
+        store.put_if_absent(key, content)
+    else:
+        store.put(f"serving/{project}/damaged/{digest_of_bytes(present.content)}.json", present.content)
+        store.compare_and_swap(key, content, expected=present.version)
+    _keep(store, project, version + 1, content)
+    return parse_desired(content)
 
 
 def write_status(store: Store, status: ServerStatus) -> None:
@@ -264,8 +369,18 @@ def token_digest(token: str) -> str:
     return digest_of_bytes(token.encode())
 
 
+def _name(store: Store, key: str) -> str:
+    return f'the desired state "{key}" in {store.url}'
+
+
+def _kept(store: Store, project: str) -> list[tuple[int, str]]:
+    """Return versions that were kept and where, oldest first; the present one is usually among them."""
+    keys = [entry.key for entry in store.list(f"serving/{project}/history")]
+    return sorted((int(key.rsplit("/", 1)[1].removesuffix(".json")), key) for key in keys)
+
+
 def _keep(store: Store, project: str, version: int, content: bytes) -> None:
-    """Keep a state that is about to be replaced, so that one can go back to it; again is fine."""
+    """Keep a state, so that one can go back to it and none is lost with its document; again is fine."""
     with suppress(KeyTaken):
         store.put_if_absent(f"serving/{project}/history/{version:08d}.json", content)
 
@@ -275,12 +390,3 @@ def _read_status(store: Store, key: str, kind: type[Status]) -> Status | None:
         return msgspec.json.decode(store.get(key), type=kind)
     except (KeyMissing, msgspec.DecodeError):
         return None
-
-
-def _get(store: Store, project: str) -> Versioned:
-    try:
-        return store.get_versioned(desired_key(project))
-    except KeyMissing:
-        raise NothingServed(
-            f'nothing is served for "{project}" yet; publish a bundle first: trueup serve PROJECT', project=project
-        ) from None
