@@ -88,6 +88,17 @@ def test_a_model_that_dies_or_hangs_there_ends_the_process_that_asks_it_too(
     opened.close()
 
 
+def test_a_model_that_dies_there_while_nobody_asks_ends_the_process_that_asks_it_too(
+    bundle: BundleRef, trusted: list[Path]
+) -> None:
+    opened = Elsewhere(HERE, bundle.path, trusted_keys=trusted)
+    [model] = Path(f"/proc/{opened.pid}/task/{opened.pid}/children").read_text().split()
+    assert len(opened.score_requests(['{"amount":0.5,"broker":"a"}'])) == 1
+    os.kill(int(model), signal.SIGKILL)
+    until(lambda: opened.has_ended)
+    opened.close()
+
+
 def test_a_process_that_goes_on_without_a_word_is_ended(
     fast_bundle: BundleRef, trusted: list[Path], tmp_path: Path
 ) -> None:

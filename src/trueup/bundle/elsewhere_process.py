@@ -1,6 +1,6 @@
 """The side in the bundle's own environment: opens, verifies and replays the bundle, then answers until its caller ends.
 
-It ends itself when the process that holds its model has ended: its caller then starts both again.
+It ends itself when the process that holds its model has ended, asked or not: its caller then starts both again.
 
 What is written to standard output by anything else goes to standard error, so that it is no answer.
 """
@@ -8,6 +8,7 @@ What is written to standard output by anything else goes to standard error, so t
 from __future__ import annotations
 
 import os
+import select
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,9 @@ from trueup.bundle.errors import BundleError, BundleRefused, RowBreaksSchema
 from trueup.bundle.loading import LoadedBundle, open_bundle
 from trueup.bundle.scoring import ModelProcess
 from trueup.bundle.wire import receive, send
+
+_LOOK_SECONDS = 0.25
+"""Between looks at whether the model's process lives while nobody asks; a look is one system call."""
 
 
 def run() -> None:
@@ -44,7 +48,7 @@ def _open(head: dict[str, Any]) -> LoadedBundle:
 
 def _answer(bundle: LoadedBundle, questions: IO[bytes], answers: IO[bytes]) -> None:
     model = bundle.answering if isinstance(bundle.answering, ModelProcess) else None
-    while (question := receive(questions)) is not None:
+    while _is_asked(questions, model) and (question := receive(questions)) is not None:
         if model is not None:
             model.answer_within(question[0]["seconds"])
         requests = question[1].decode().split("\n")
@@ -57,6 +61,16 @@ def _answer(bundle: LoadedBundle, questions: IO[bytes], answers: IO[bytes]) -> N
             continue
         numbers = [None if output is None else [number.hex() for number in output] for output in outputs]
         send(answers, {"outputs": numbers})
+
+
+def _is_asked(questions: IO[bytes], model: ModelProcess | None) -> bool:
+    """Wait for the next question, or for the caller's end; return False where the model's process ends before."""
+    if model is None:
+        return True
+    while not select.select([questions], [], [], _LOOK_SECONDS)[0]:  # no part of a next one is read before an answer
+        if model.has_ended:
+            return False
+    return True
 
 
 def _told(error: BundleError) -> dict[str, Any]:
