@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -42,6 +43,8 @@ def test_one_command_leads_to_the_first_administrators_portfolio_and_ctrl_c_ends
                 assert portfolio.url.path == "/portfolio"
                 assert "Ada Lindqvist" in portfolio.text
                 assert browser.get("/static/control/trueup.css").status_code == 200
+            second = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert json.loads(second.stdout)["error"]["code"] == "control.already-running"
             children = psutil.Process(process.pid).children(recursive=True)
             assert children
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -26,6 +27,12 @@ class NotPrepared(ControlError):
     code = "control.not-prepared"
 
 
+class AlreadyRunning(ControlError):
+    """Another command runs the same installation."""
+
+    code = "control.already-running"
+
+
 @dataclass(frozen=True)
 class Started:
     """What is told once pages can be opened."""
@@ -48,10 +55,10 @@ def run_all(
 
     Raises
     ------
-    BadConfiguration, DatabaseUnavailable, NotPrepared
+    AlreadyRunning, BadConfiguration, DatabaseUnavailable, NotPrepared
     """
     home.mkdir(parents=True, exist_ok=True)
-    with _database(home, environment) as found:
+    with _alone(home), _database(home, environment) as found:
         own = {**environment, HOME: str(home), **found}
         own.setdefault(HOSTS, ",".join(dict.fromkeys((host, "localhost", "127.0.0.1"))))
         logs = home / "logs"
@@ -63,6 +70,19 @@ def run_all(
         os.environ.update(own)
         jobs = Companion("jobs", (sys.executable, "-m", "trueup.control.working"), logs / "jobs.log")
         return Supervisor(lambda _: _be_web(host, port), 1, companions=(jobs,), grace_seconds=10.0, say=say).run()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the installation for this command; the system lets go of it however the command ends."""
+    with (home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(
+                f"another trueup up runs the installation in {home}; open its pages, or end it, or name another --home"
+            ) from None
+        yield
 
 
 @contextmanager
