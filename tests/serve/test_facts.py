@@ -17,7 +17,7 @@ from trueup.lake.log_records import (
     VerdictRecord,
     decode_record,
 )
-from trueup.serve.facts import KINDS, MOST_FACTS, FactDesk
+from trueup.serve.facts import KINDS, MOST_FACTS, Answers, FactDesk
 from trueup.serve.refusals import IdReused, NoSuchPath, NotJson, Refused, TooManyRows
 from trueup.serve.replies import Reply
 
@@ -27,6 +27,10 @@ FACTS: dict[str, dict[str, Any]] = {
     "verdicts": {"agrees": False, "reviewer": "ann"},
     "events": {"kind": "contact"},
 }
+
+YES_OR_NO = Answers("binary", ("no", "yes"))
+A_NUMBER = Answers("regression")
+A_CLASS = Answers("multiclass", ("gold", "silver"))
 
 
 def desk() -> FactDesk:
@@ -38,7 +42,7 @@ def take(kind: str, content: object) -> Reply:
 
 
 def tell(at: FactDesk, kind: str, content: object) -> Reply:
-    return at.take(kind, json.dumps(content).encode(), caller="shop", now=NOON)
+    return at.take(kind, json.dumps(content).encode(), answers=YES_OR_NO, caller="shop", now=NOON)
 
 
 def records(reply: Reply) -> list[Record]:
@@ -46,10 +50,19 @@ def records(reply: Reply) -> list[Record]:
     return [decode_record(frame) for frame in (reply.frame, *reply.more_frames)]
 
 
-@pytest.mark.parametrize("outcome", [True, False, 12.5, "gold", None])
-def test_an_outcome_is_recorded_as_it_was_said(outcome: object) -> None:
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        *((YES_OR_NO, outcome) for outcome in (True, False, None)),
+        *((A_NUMBER, outcome) for outcome in (12.5, 0, None)),
+        *((A_CLASS, outcome) for outcome in ("gold", "silver", None)),
+    ],
+)
+def test_an_outcome_is_recorded_as_it_was_said(answers: Answers, outcome: object) -> None:
     fact = {"association_id": "A-1", "outcome": outcome, "known_at": "1970-01-01T01:00:01+01:00", "fact_id": ID}
-    (found,) = records(take("outcomes", fact))
+    (found,) = records(
+        desk().take("outcomes", json.dumps(fact).encode(), answers=answers, caller="shop", now=NOON),
+    )
     assert found == OutcomeRecord(
         fact_id=bytes.fromhex(ID.replace("-", "")),
         association_id="A-1",
@@ -59,6 +72,26 @@ def test_an_outcome_is_recorded_as_it_was_said(outcome: object) -> None:
         recorded_at=NOON,
         caller="shop",
     )
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcomes", "takes"),
+    [
+        (YES_OR_NO, ("yes", "secret-iban", 7, 1, 0.0), "true or false, or null"),
+        (A_NUMBER, ("secret-iban", "7", True, False), "a number, or null"),
+        (A_CLASS, ("secret-iban", 1, True, ""), 'one of "gold", "silver", or null'),
+    ],
+)
+def test_an_outcome_that_the_project_cannot_have_is_refused_with_what_it_takes(
+    answers: Answers, outcomes: tuple[object, ...], takes: str
+) -> None:
+    for outcome in outcomes:
+        body = json.dumps({"association_id": "A-1", "outcome": outcome}).encode()
+        with pytest.raises(Refused) as refused:
+            desk().take("outcomes", body, answers=answers, caller="shop", now=NOON)
+        assert (refused.value.status, refused.value.facts["field"]) == (422, "outcome")
+        assert outcome == "" or takes in refused.value.message
+        assert b"secret-iban" not in refused.value.body
 
 
 def test_interventions_verdicts_and_events_are_recorded() -> None:
@@ -88,6 +121,8 @@ def test_many_facts_are_recorded_together_and_counted_in_the_answer() -> None:
         ({"known_at": "yesterday secret-iban"}, "known_at"),
         ({"known_at": "2100-01-01T00:00:00Z"}, "known_at"),
         ({"known_at": "9999-12-31T23:59:59-12:00"}, "known_at"),
+        ({"known_at": "1026-03-01T10:00:00+01:00"}, "known_at"),
+        ({"known_at": "0001-01-01T00:00:00+12:00"}, "known_at"),
         ({"fact_id": "secret-iban"}, "fact_id"),
         ({"association_id": ["secret-iban"]}, "association_id"),
         ({"association_id": ""}, "association_id"),
@@ -144,7 +179,7 @@ def test_no_and_too_many_facts_are_refused() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"kind": "\xff"}', b'{"facts":' + b"[" * 5000])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(NotJson):
-        desk().take("events", body, caller="shop", now=NOON)
+        desk().take("events", body, answers=YES_OR_NO, caller="shop", now=NOON)
 
 
 @pytest.mark.parametrize("facts", [[1], "x", 1, {"long": "x" * 20_000}])
@@ -181,7 +216,7 @@ def test_the_same_fact_again_is_no_harm_whoever_sends_it_and_when(kind: str) -> 
     at = desk()
     fact = {"association_id": "A-1", "fact_id": ID, **FACTS[kind]}
     assert tell(at, kind, [fact, fact]).status == 200
-    again = at.take(kind, json.dumps(fact).encode(), caller="another", now=NOON + 1)
+    again = at.take(kind, json.dumps(fact).encode(), answers=YES_OR_NO, caller="another", now=NOON + 1)
     assert (again.status, json.loads(again.body)["fact_ids"]) == (200, [ID])
 
 
@@ -208,6 +243,6 @@ def test_any_bytes_are_recorded_or_cleanly_refused(kind: str, body: bytes) -> No
 
 def _taken(kind: str, body: bytes) -> tuple[Reply | None, Refused | None]:
     try:
-        return desk().take(kind, body, caller="shop", now=NOON), None
+        return desk().take(kind, body, answers=YES_OR_NO, caller="shop", now=NOON), None
     except Refused as refused:
         return None, refused

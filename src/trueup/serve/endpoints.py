@@ -8,7 +8,7 @@ from typing import Any
 
 from trueup.serve.answering import Answerer, refusal_reply
 from trueup.serve.callers import Callers
-from trueup.serve.facts import KINDS, FactDesk
+from trueup.serve.facts import KINDS, Answers, FactDesk
 from trueup.serve.metrics import OPENMETRICS, PLAIN, wants_openmetrics
 from trueup.serve.open_inference import model_metadata, read_inference, server_metadata
 from trueup.serve.openapi import openapi_document
@@ -107,7 +107,9 @@ class Endpoints:
     def _take_facts(self, route: Route, headers: Headers, body: bytes, now: int, _started_ns: int) -> Reply:
         desk = self._desks[route.project]
         caller = desk.callers.name_of(headers.get(_TOKEN), scope="facts", now=now)
-        reply = desk.facts.take(route.operation, body, caller=caller, now=now)
+        loadout = desk.answerer.loadout
+        answers = Answers(loadout.policy.task, loadout.champion.classes)
+        reply = desk.facts.take(route.operation, body, answers=answers, caller=caller, now=now)
         reply.project = route.project
         return reply
 

@@ -8,7 +8,10 @@ be lost there, so it is refused.
 from __future__ import annotations
 
 import datetime as dt
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -31,6 +34,7 @@ MOST_FACTS = 1_000
 FUTURE_US = 3_600_000_000
 """How far `known_at` may be ahead of the server's clock: an hour, for clocks that differ."""
 _LONGEST_FACTS = 16_384
+_MOST_NAMED = 20
 _UNSAID = -(1 << 62)
 """In place of a `known_at` that was left out."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -89,7 +93,7 @@ FORMS = {
     "known_at": "a time with its offset, such as 2026-03-01T10:00:00+01:00",
     "fact_id": "a UUID of version 7, or left out",
     "project": "the project's name",
-    "outcome": "true or false, a number, a text, or null to take back what was said before",
+    "outcome": "what the project predicts (true or false, a number, a class), or null to take back what was said",
     "acted": "true or false",
     "agrees": "true or false",
     "reviewer": "a text of 1 to 512 characters",
@@ -103,6 +107,38 @@ _decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(list[record] | record)  # type: ignore[valid-type]  # made from the table
     for kind, record in KINDS.items()
 }
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the outcome of a case can be in a project; any other label would be kept, and count nowhere."""
+
+    task: str
+    """binary, regression or multiclass."""
+    classes: Sequence[str] = ()
+    """Those of the bundle that decides, where there are several."""
+
+    def has(self, outcome: bool | float | str | None) -> bool:
+        """Return whether an outcome is one of the project's; null takes back what was said in each."""
+        if outcome is None:
+            return True
+        if self.task == "binary":
+            return isinstance(outcome, bool)
+        if self.task == "regression":
+            return isinstance(outcome, float) and math.isfinite(outcome)
+        return isinstance(outcome, str) and outcome in self.classes
+
+    def told(self) -> str:
+        """Return what an outcome must be, in words."""
+        if self.task == "binary":
+            kinds = "true or false"
+        elif self.task == "regression":
+            kinds = "a number"
+        else:
+            shown = [json.dumps(name, ensure_ascii=False) for name in self.classes[:_MOST_NAMED]]
+            more = len(self.classes) - len(shown)
+            kinds = f"one of {', '.join(shown)}{f' and {more} more' if more else ''}"
+        return f"{kinds}, or null to take back what was said before"
 
 
 class FactDesk:
@@ -120,7 +156,7 @@ class FactDesk:
         self._project, self._mint = project, mint
         self._known = KnownFacts() if known is None else known
 
-    def take(self, kind: str, body: bytes, *, caller: str, now: int) -> Reply:
+    def take(self, kind: str, body: bytes, *, answers: Answers, caller: str, now: int) -> Reply:
         """Return the answer to facts, with a frame for each; it leaves once all are recorded.
 
         Parameters
@@ -128,6 +164,8 @@ class FactDesk:
         kind : str
             outcomes, interventions, verdicts or events.
         body : bytes
+        answers : Answers
+            What an outcome may be.
         caller : str
         now : int
             Microseconds UTC.
@@ -141,6 +179,11 @@ class FactDesk:
             When a fact names another project.
         """
         facts = _decode(kind, body)
+        for place, fact in enumerate(facts):
+            if isinstance(fact, Outcome) and not answers.has(fact.outcome):
+                raise BadForm(
+                    f"fact {place} has the wrong outcome; here it must be {answers.told()}", row=place, field="outcome"
+                )
         records = [self._record(fact, place, caller=caller, now=now) for place, fact in enumerate(facts)]
         self._check_ids([(record.fact_id, _content(fact, record)) for fact, record in zip(facts, records, strict=True)])
         told = {"recorded": len(records), "fact_ids": [id_as_text(record.fact_id) for record in records]}
@@ -257,10 +300,16 @@ def _moment(given: dt.datetime, place: int, *, now: int) -> int:
     try:
         moment = moment_of(given)
     except OverflowError:
-        moment = now + FUTURE_US + 1
+        moment = now + FUTURE_US + 1 if given.year > 1 else -1
     if moment > now + FUTURE_US:
         raise BadForm(
             f"fact {place} has a known_at that lies in the future; it is when the business knew, not when it will",
+            row=place,
+            field="known_at",
+        )
+    if moment < 0:
+        raise BadForm(
+            f"fact {place} has a known_at before 1970; it is when the business knew, with four digits of the year",
             row=place,
             field="known_at",
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from trueup import __version__
 from trueup.serve.code_samples import arguments, code_samples
-from trueup.serve.facts import FORMS, KINDS, MOST_FACTS
+from trueup.serve.facts import FORMS, KINDS, MOST_FACTS, Answers
 from trueup.serve.loadout import Loadout
 from trueup.serve.open_inference import DATATYPES, OUTPUTS
 
@@ -60,7 +60,6 @@ _FACT_TYPES: Mapping[str, Json] = {
     "known_at": {"type": ["string", "null"], "format": "date-time"},
     "acted": {"type": "boolean"},
     "agrees": {"type": "boolean"},
-    "outcome": {"anyOf": [{"type": ["boolean", "number", "null"]}, _NAME]},
     "facts": {"type": "object"},
 }
 
@@ -140,15 +139,16 @@ def _project_paths(project: str, loadout: Loadout) -> Json:
             python=f"client.infer({tensors!r})",
         ),
     }
+    examples = {**_FACT_EXAMPLES, "outcomes": _FACT_EXAMPLES["outcomes"] | {"outcome": _example_outcome(loadout)}}
     for kind in KINDS:
         recorded = {"recorded": {"type": "integer"}, "fact_ids": {"type": "array", "items": _text()}}
         paths[f"/{kind}/{project}"] = _post(
             f"/{kind}/{project}",
             f"Record {kind}",
-            _fact_schema(kind, project),
-            _FACT_EXAMPLES[kind],
+            _fact_schema(kind, project, loadout),
+            examples[kind],
             _object(recorded, required=["recorded", "fact_ids"]),
-            python=f"client.{kind}({KINDS[kind].__name__}({arguments(_FACT_EXAMPLES[kind])}))",
+            python=f"client.{kind}({KINDS[kind].__name__}({arguments(examples[kind])}))",
         )
     return paths
 
@@ -217,9 +217,23 @@ def _inference_schema() -> Json:
     )
 
 
-def _fact_schema(kind: str, project: str) -> Json:
-    record, types = KINDS[kind], {**_FACT_TYPES, "project": {"enum": [project, None]}}
-    fields = {name: {**types[name], "description": FORMS[name]} for name in record.__struct_fields__}
+def _example_outcome(loadout: Loadout) -> bool | float | str:
+    if loadout.policy.task == "binary":
+        return True
+    return loadout.champion.classes[0] if loadout.policy.task == "multiclass" else 12.5
+
+
+def _outcome_type(loadout: Loadout) -> Json:
+    if loadout.policy.task == "multiclass":
+        return {"enum": [*loadout.champion.classes, None]}
+    return {"type": ["boolean" if loadout.policy.task == "binary" else "number", "null"]}
+
+
+def _fact_schema(kind: str, project: str, loadout: Loadout) -> Json:
+    record = KINDS[kind]
+    types = {**_FACT_TYPES, "project": {"enum": [project, None]}, "outcome": _outcome_type(loadout)}
+    forms = {**FORMS, "outcome": Answers(loadout.policy.task, loadout.champion.classes).told()}
+    fields = {name: {**types[name], "description": forms[name]} for name in record.__struct_fields__}
     required = [field.name for field in msgspec.structs.fields(record) if field.required]
     fact = _object(fields, required=required, closed=True)
     return {"anyOf": [fact, {"type": "array", "items": fact, "minItems": 1, "maxItems": MOST_FACTS}]}
