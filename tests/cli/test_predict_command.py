@@ -165,13 +165,14 @@ def test_what_servers_of_another_champion_share_is_not_raised(
     if champion is not None:
         state = DesiredState(project="late-payers", version=1, bundles=(BundleRole(champion, "champion"),))
         change_desired(store, "late-payers", lambda _: state)
-    predicted(served, tmp_path / "a.csv", capsys)
+    packaged = ("--bundle", (served / ".trueup/lake/last-bundle").read_text().strip())
+    predicted(served, tmp_path / "a.csv", capsys, *packaged)
     folder = "serving/late-payers/capacity"
     starts = [int(Path(entry.key).stem) for entry in store.list(folder) if Path(entry.key).stem.isdigit()]
     assert len(starts) == 2
     for start in starts:
         store.put(f"{folder}/{start}.json", b'{"cases": 1, "dealt": {"another": [[0, 1, 1]]}}')
-    predicted(served, tmp_path / "b.csv", capsys, "--again")
+    predicted(served, tmp_path / "b.csv", capsys, "--again", *packaged)
     assert [read_leases(store, "late-payers", start).cases for start in starts] == [cases] * 2
 
 
@@ -188,6 +189,22 @@ def test_an_id_and_again_contradict_each_other(late: Path, tmp_path: Path, capsy
     arguments = ["predict", "late_payers", "--project", str(late), "--out", str(tmp_path / "a.csv"), "--again"]
     assert main([*arguments, "--id", "01890a5d-ac96-774b-bcce-b302099a8057"]) == 2
     assert "leave one of them out" in capsys.readouterr().err
+
+
+def test_after_a_rollback_the_champion_decides_and_not_the_bundle_packaged_last(
+    served: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = served / ".trueup/lake/last-bundle"
+    champion = last.read_text().strip()
+    state = DesiredState(project="late-payers", version=0, bundles=(BundleRole(champion, "champion"),))
+    assert predicted(served, tmp_path / "a.csv", capsys)["bundle_is"] == "packaged last"
+    change_desired(FolderStore(served / ".trueup/lake"), "late-payers", lambda _: state)
+    last.write_text("f" * 64)  # another one was packaged since
+    told = predicted(served, tmp_path / "b.csv", capsys)
+    assert (told["bundle"], told["bundle_is"]) == (champion, "the champion of the servers")
+    assert predicted(served, tmp_path / "c.csv", capsys, "--bundle", champion)["bundle_is"] == "named by --bundle"
+    assert main(["predict", "late_payers", "--project", str(served), "--out", str(tmp_path / "d.csv")]) == 0
+    assert f"decided by {champion[:12]} (the champion of the servers)" in capsys.readouterr().out
 
 
 def command(project: Path, source: Path, out: Path) -> list[str]:

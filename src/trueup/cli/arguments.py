@@ -145,7 +145,7 @@ def _add_predict(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("source", help="a .parquet, .csv or .jsonl file, or the name of a table of the project")
     parser.add_argument("--out", required=True, metavar="FILE", help="where the answers go; the same three formats")
     parser.add_argument("--project", default=".", metavar="PATH", help="folder with trueup.toml (default: this one)")
-    parser.add_argument("--bundle", metavar="NAME", help="start of a digest, folder or archive (default: the last)")
+    parser.add_argument("--bundle", metavar="NAME", help="digest, folder or archive (default: the champion)")
     parser.add_argument("--key", action="append", metavar="FILE", help="also trust this public key; may be repeated")
     parser.add_argument(
         "--allocation",

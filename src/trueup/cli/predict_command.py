@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from trueup.cli.bundles.places import Places, places_of, verified
 from trueup.cli.console import Console
 from trueup.cli.exits import OK, WrongUsage
+from trueup.cli.served_place import project_name
 from trueup.cli.workspace import open_workspace
 from trueup.kernel.ids import IdMint, parse_id
 from trueup.kernel.periods import moment_of
@@ -50,7 +51,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         own_id=bool(arguments.id),
         again=arguments.again,
     )
-    with verified(arguments.bundle, places) as bundle:
+    named, why = _bundle_asked(arguments.bundle, places)
+    with verified(named, places) as bundle:
         log = _log_of(bundle.manifest.project, spool, workspace)
         now = _now()
         capacity = _capacity(spool, bundle.manifest, arguments, lake=workspace.root / "lake", now=now)
@@ -69,8 +71,23 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 progress=lambda done, total: console.progress(done, total, "predicting"),
             )
         capacity.close()
-    console.result(told.as_json(), _lines(told))
+    console.result({**told.as_json(), "bundle_is": why}, _lines(told, why))
     return OK
+
+
+def _bundle_asked(named: str | None, places: Places) -> tuple[str | None, str]:
+    """Return which bundle decides, and why: the one that is named, else the champion of servers, else the last."""
+    from trueup.lake.desired_state import NothingServed, read_desired
+    from trueup.lake.folder_store import FolderStore
+
+    if named is not None:
+        return named, "named by --bundle"
+    project = places.workspace.project
+    if (project / "trueup.toml").is_file():
+        with contextlib.suppress(NothingServed):
+            state = read_desired(FolderStore(places.workspace.root / "lake"), project_name(project))
+            return state.champion.digest, "the champion of the servers"
+    return None, "packaged last"
 
 
 def _capacity(spool: Spool, manifest: Manifest, arguments: argparse.Namespace, *, lake: Path, now: int) -> HostCapacity:
@@ -146,8 +163,8 @@ def _source(named: str, places: Places) -> Source:
     return Source(tables.local_files(named, into=workspace.scratch / "predicted"))
 
 
-def _lines(told: Predicted) -> Iterator[str]:
-    yield f"{told.rows:,} rows decided by {told.bundle[:12]}: {told.output}"
+def _lines(told: Predicted, why: str) -> Iterator[str]:
+    yield f"{told.rows:,} rows decided by {told.bundle[:12]} ({why}): {told.output}"
     yield f"  {told.qualify:,} qualify, {told.acted:,} are acted on (allocation {told.allocation}, clock {told.clock})"
     for reason, count in sorted(told.reasons.items(), key=lambda item: -item[1]):
         yield f"  {count:>12,}  {reason}"
