@@ -77,6 +77,17 @@ def test_where_nobody_reads_what_it_says_a_server_goes_on(served_lake: ServedLak
         assert server.predict(served_lake.project, [row]).status_code == 200
 
 
+def test_where_nothing_can_be_logged_a_server_says_so_once_and_does_not_start(
+    served_lake: ServedLake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["serve", str(served_lake.store.folder), "--trust", str(served_lake.trusted[0]), "--port", "0"]
+    # a place that nobody may write, root neither
+    assert main([*command, "--spool", "/proc/spool"]) == 3
+    [said] = capsys.readouterr().err.strip().splitlines()
+    assert "/proc/spool cannot be written" in said
+    assert said.endswith("--spool FOLDER")
+
+
 def sealed_rows(lake: Path) -> int:
     manifest = LogManifest(FolderStore(lake), "small-fraud")
     manifest.refresh()

@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.certificate:
         tls_context(Path(arguments.certificate), Path(arguments.certificate_key))
     target = _target_of(arguments, console)
+    _refuse_read_only(target.spool)
     sockets = _bind(arguments.host, arguments.port)
     settings = ServerSettings(
         lake=target.lake,
@@ -90,7 +91,6 @@ def _supervise(
     from trueup.serve.spooling import Spool
     from trueup.serve.supervisor import FAILED, Companion, Supervisor
 
-    target.spool.mkdir(parents=True, exist_ok=True)
     told: list[bool] = []
 
     def ready() -> None:
@@ -326,6 +326,28 @@ def _served_in(lake: str) -> tuple[str, ...]:
         if not store.exists(desired_key(project)):
             refuse_lost(store, project)
     return projects
+
+
+def _refuse_read_only(spool: Path) -> None:
+    """Raise where a server could not log: each of its processes would end with that, again and again.
+
+    Raises
+    ------
+    EnvironmentUnfit
+    """
+    reason = "it is not this user's to write, or its disk is read-only"
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        written = [spool, *(path for path in spool.iterdir() if path.is_dir() or path.name == "sealing.log")]
+        refused = next((path for path in written if not os.access(path, os.W_OK)), None)
+    except OSError as error:
+        refused, reason = spool, (error.strerror or str(error)).lower()
+    if refused is not None:
+        raise EnvironmentUnfit(
+            f"{refused} cannot be written ({reason}), and a server logs there before it answers; name a folder of its "
+            "own: --spool FOLDER",
+            folder=str(refused),
+        )
 
 
 def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:
