@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from trueup.cli.demo_command import prepare_folder
 from trueup.cli.exits import FolderTaken
 from trueup.cli.init_command import example_text
+from trueup.cli.main import main
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
@@ -33,3 +35,13 @@ def test_a_demo_that_somebody_changed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderTaken, match="was changed"):
         prepare_folder(folder)
     assert (folder / "trueup.toml").read_text() == "mine"
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["demo", "--folder", str(tmp_path / "demo"), "--serve", "--port", str(port)]) == 3
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()

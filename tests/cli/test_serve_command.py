@@ -13,10 +13,11 @@ from tests.serve.lakes import TOKEN, ServedLake, TwoModels
 from tests.serve.running import serving, until
 
 from trueup.cli.main import main
-from trueup.cli.serve_command import TOKEN_FILE, first_token
+from trueup.cli.serve_command import TOKEN_FILE, _lets_in, first_token
 from trueup.lake.desired_state import BundleRole, DesiredState, change_desired, read_statuses
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LogManifest
+from trueup.release.serving import without_token
 
 
 def test_the_first_token_is_its_owners_alone_and_a_command_that_was_killed_goes_on_with_it(tmp_path: Path) -> None:
@@ -86,6 +87,20 @@ def test_where_nothing_can_be_logged_a_server_says_so_once_and_does_not_start(
     [said] = capsys.readouterr().err.strip().splitlines()
     assert "/proc/spool cannot be written" in said
     assert said.endswith("--spool FOLDER")
+
+
+def test_a_token_that_was_revoked_is_not_offered_to_ask_with(served_lake: ServedLake, tmp_path: Path) -> None:
+    file = tmp_path / TOKEN_FILE
+    assert not _lets_in(file, served_lake.store, served_lake.project)
+    file.write_text(TOKEN)
+    assert _lets_in(file, served_lake.store, served_lake.project)
+    change_desired(served_lake.store, served_lake.project, lambda state: without_token(_is(state), "tests"))
+    assert not _lets_in(file, served_lake.store, served_lake.project)
+
+
+def _is(state: DesiredState | None) -> DesiredState:
+    assert state is not None
+    return state
 
 
 def sealed_rows(lake: Path) -> int:

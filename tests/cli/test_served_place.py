@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ import pytest
 from tests.serve.conftest import PROJECT, ServedLake
 
 from trueup.cli.exits import WrongUsage
-from trueup.cli.served_place import day_start, served_place
+from trueup.cli.served_place import day_start, served_place, who_asks
 from trueup.lake.desired_state import change_desired, read_desired
 
 
@@ -44,3 +46,11 @@ def test_a_day_begins_in_utc() -> None:
     assert day_start("2027-06-30", "--until").isoformat() == "2027-06-30T00:00:00+00:00"
     with pytest.raises(WrongUsage, match="--until"):
         day_start("30.6.2027", "--until")
+
+
+def test_a_change_is_by_the_user_of_the_system_where_no_variable_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert who_asks() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert who_asks() == "ann"

@@ -177,6 +177,34 @@ def test_a_lost_document_is_said_and_brought_back_with_champion_and_callers(
     assert told("restore")[1]["error"]["code"] == "lake.desired-state-there"
 
 
+def test_shares_are_said_as_they_are_written_and_what_ends_by_a_change_is_said(
+    lake: ServedStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--project", place_of(lake), "--trust", str(lake.trusted[0])]
+    assert main(["serving", "shadow", lake.new, "--share", "100%", *place]) == 0
+    assert "is shadow for 100% of the cases (" in capsys.readouterr().out
+    assert main(["serving", "canary", lake.new, "--share", "12.5%", *place]) == 0
+    assert f"is canary for 12.5% of the cases; shadow {lake.new[:12]} ended by that" in capsys.readouterr().out
+    assert main(["serving", "show", "--project", place_of(lake)]) == 0
+    assert f"canary    {lake.new[:12]} for 12.5% of the cases" in capsys.readouterr().out
+    assert main(["serving", "canary", lake.new, "--share", "10", *place]) == 2
+    assert "write 10%" in capsys.readouterr().err
+
+
+def test_mistakes_are_answered_with_what_to_write(lake: ServedStore, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--project", place_of(lake)]
+    assert main(["serving", "show", "fraud"]) == 2
+    assert "--project fraud" in capsys.readouterr().err
+    assert main(["log", "show", "fraud"]) == 2
+    assert "--project fraud" in capsys.readouterr().err
+    assert main(["serving", "token", "desk", "--until", "2020-12-31", *place]) == 2
+    assert "is over" in capsys.readouterr().err
+    assert main(["serving", "capacity", "301", *place]) == 2
+    said = capsys.readouterr().err
+    steps = ["trueup.toml", "trueup rehearse", "trueup sign", "trueup package", "trueup serving champion"]
+    assert sorted(steps, key=said.index) == steps
+
+
 def test_what_servers_would_refuse_is_never_desired(
     lake: ServedStore, two_models: TwoModels, told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

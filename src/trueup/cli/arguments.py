@@ -30,6 +30,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of ending the process."""
+        stray = message.removeprefix("unrecognized arguments: ")
+        if stray != message and not stray.startswith("-"):
+            message += f"; a project is named with --project where a command has actions: --project {stray.split()[0]}"
         raise WrongUsage(f"{message}\n{self.format_usage().strip()}\nSee: {self.prog} --help")
 
 

@@ -25,10 +25,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from trueup.cli.packaging_words import describe_packaged
     from trueup.cli.rehearsal_words import describe_rehearsal
     from trueup.cli.rehearse_command import rehearse_and_keep
+    from trueup.cli.serve_command import listening_socket
     from trueup.cli.train_command import describe_training, train_project
     from trueup.data.ingest import describe
     from trueup.loop.packaging import evidence_of
 
+    if arguments.serve:
+        listening_socket("127.0.0.1", arguments.port).close()  # a taken port is told now, not after all the work
     folder = Path(arguments.folder)
     prepare_folder(folder)
     named, folder = shlex.quote(str(folder)), project_folder(arguments.folder)

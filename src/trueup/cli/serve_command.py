@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from trueup.cli.console import Console
 from trueup.cli.exits import CliError, EnvironmentUnfit, WrongUsage
-from trueup.cli.served_place import project_name, served_projects
+from trueup.cli.served_place import project_name, served_projects, who_asks
 from trueup.cli.workspace import Workspace, open_workspace, project_folder
 
 if TYPE_CHECKING:
     from trueup.bundle.manifest import Manifest
+    from trueup.lake.store import Store
     from trueup.loop.serve import Serving
     from trueup.serve.settings import ServerSettings
 
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         tls_context(Path(arguments.certificate), Path(arguments.certificate_key))
     target = _target_of(arguments, console)
     _refuse_read_only(target.spool)
-    sockets = _bind(arguments.host, arguments.port)
+    sockets = listening_socket(arguments.host, arguments.port)
     settings = ServerSettings(
         lake=target.lake,
         projects=target.projects,
@@ -154,7 +155,9 @@ def _tell_waiting(lake: str, target: Target, console: Console) -> None:
 
 
 def _tell_ready(target: Target, url: str, console: Console) -> None:
-    project = target.projects[0]
+    project, place = target.projects[0], target.lake
+    if len(target.projects) > 1:
+        place += " --name PROJECT"
     document = {
         "url": url,
         "projects": list(target.projects),
@@ -167,6 +170,8 @@ def _tell_ready(target: Target, url: str, console: Console) -> None:
             f"The first caller's token is in {target.token_file}; ask, for example:",
             f'  curl -H "Authorization: Bearer $(cat {target.token_file})" {url}/v2/models/{project}',
         ]
+    else:
+        lines.append(f"Who asks needs a token: trueup serving token NAME --project {place}")
     lines.append(f"What can be asked, with examples, for who sends a token: {url}/openapi.json")
     console.result(document, lines)
 
@@ -209,8 +214,22 @@ def _project(folder: Path, arguments: argparse.Namespace, named: list[Path], con
         projects=(name,),
         spool=_spool(arguments, workspace.root / "serving"),
         trusted=trusted,
-        token_file=token if token.is_file() else None,
+        token_file=token if _lets_in(token, store, name) else None,
     )
+
+
+def _lets_in(file: Path, store: Store, project: str) -> bool:
+    """Return whether a file holds the token of a caller who is let in: it is revoked like any other."""
+    from trueup.lake.desired_state import read_desired, token_digest
+    from trueup.lake.errors import LakeError
+
+    if not file.is_file():
+        return False
+    try:
+        granted = {token.sha256 for token in read_desired(store, project).tokens}
+    except LakeError:  # servers start from their own copy, and say what is wrong
+        return True
+    return token_digest(file.read_text(encoding="utf-8").strip()) in granted
 
 
 def _publish_last(folder: Path, workspace: Workspace, *, trusted: tuple[Path, ...], console: Console) -> str:
@@ -244,7 +263,7 @@ def _publish(
         trusted_keys=trusted,
         today=dt.datetime.now(dt.UTC).date(),
         serving=serving,
-        by=os.environ.get("USER", "somebody"),
+        by=who_asks(),
         now=time.time_ns() // 1000,
         first_token=lambda: first_token(token_file),
     )
@@ -357,7 +376,7 @@ def _spool(arguments: argparse.Namespace, otherwise: Path) -> Path:
 # --- sockets
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens, shared by all processes.
 
     Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import getpass
 import os
 import tomllib
 from collections.abc import Iterator
@@ -142,6 +143,14 @@ def _found_among(bundles: Path, named: str) -> Path:
             path=str(found),
         )
     return found
+
+
+def who_asks() -> str:
+    """Return the user whom the system names, for the record; its number where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def day_start(text: str, option: str) -> dt.datetime:

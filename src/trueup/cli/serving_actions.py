@@ -90,7 +90,7 @@ def _changing(
 ) -> argparse.ArgumentParser:
     parser = add_place(actions.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}."))
     parser.add_argument("--reason", required=reason, metavar="TEXT", help="why, for the record")
-    parser.add_argument("--by", metavar="NAME", help="who changes it, for the record (default: USER)")
+    parser.add_argument("--by", metavar="NAME", help="who changes it, for the record (default: the user here)")
     parser.add_argument("--trust", action="append", metavar="KEY.pub", help="a key whose bundles are believed")
     parser.add_argument(
         "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="for servers to carry it out (default: 10)"
@@ -104,6 +104,8 @@ def _share(text: str) -> float:
         share = float(number) / 100.0 if text.endswith("%") else float(number)
     except ValueError:
         share = -1.0
+    if 1.0 < share <= 100.0 and not text.endswith("%"):
+        raise argparse.ArgumentTypeError(f'"{text}" is no share; write {number}%')
     if not 0.0 <= share <= 1.0:
         raise argparse.ArgumentTypeError(f'"{text}" is no share; allowed are 0% to 100%')
     return share

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import msgspec
 
 from trueup.cli.console import Console
 from trueup.cli.exits import CHECK_FAILED, OK, WrongUsage
-from trueup.cli.served_place import ServedPlace, bundle_in_lake, day_start, served_place
+from trueup.cli.served_place import ServedPlace, bundle_in_lake, day_start, served_place, who_asks
 from trueup.kernel.periods import iso, moment_of
 from trueup.lake.desired_state import (
     SCOPES,
@@ -73,8 +72,26 @@ def _beside(place: ServedPlace, arguments: argparse.Namespace, console: Console)
         digest = _servable(place, folder).digest
     if read_desired(place.store, place.project).champion.digest == digest:
         raise WrongUsage(f"bundle {digest[:12]} is the champion; it decides already")
-    done = f"bundle {digest[:12]} is {arguments.action} for {arguments.share:.4g} of the cases"
-    return _change(place, lambda state: make(state, digest, share=arguments.share), arguments, console, done)
+    return _change(
+        place,
+        lambda state: make(state, digest, share=arguments.share),
+        arguments,
+        console,
+        lambda before, after: _beside_now(before, after, digest),
+    )
+
+
+def _beside_now(before: DesiredState, after: DesiredState, digest: str) -> str:
+    """Say what a bundle does beside the champion from now on, and what ended by that."""
+    now = next(role for role in after.bundles if role.digest == digest)
+    kept = {(role.digest, role.role) for role in after.bundles}
+    ended = [f"{role.role} {role.digest[:12]}" for role in before.bundles if (role.digest, role.role) not in kept]
+    told = f"bundle {digest[:12]} is {now.role} for {_percent(now.share)} of the cases"
+    return f"{told}; {' and '.join(ended)} ended by that" if ended else told
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def _remove(place: ServedPlace, arguments: argparse.Namespace, console: Console) -> int:
@@ -141,6 +158,8 @@ def _token(place: ServedPlace, arguments: argparse.Namespace, console: Console) 
     until = None
     if arguments.until:  # its last day, in UTC
         until = moment_of(day_start(arguments.until, "--until") + dt.timedelta(days=1))
+        if until <= _now():
+            raise WrongUsage(f"--until {arguments.until} is over, so the token would let nobody in; name a day to come")
 
     def change(state: DesiredState) -> DesiredState:
         return changes.with_token(state, arguments.caller, token, scopes=scopes, until=until)
@@ -205,7 +224,7 @@ def _change(
 def _signed(state: DesiredState, arguments: argparse.Namespace) -> DesiredState:
     """Return a state that says who changes it, when and why."""
     reason = arguments.reason or f"trueup serving {arguments.action}"
-    by = arguments.by or os.environ.get("USER", "somebody")
+    by = arguments.by or who_asks()
     return msgspec.structs.replace(state, changed_at=_now(), changed_by=by, reason=reason)
 
 
@@ -302,7 +321,7 @@ def _server(status: ServerStatus) -> dict[str, Any]:
 def _shown(state: DesiredState, live: Sequence[ServerStatus], totals: dict[str, int]) -> list[str]:
     lines = [f"{state.project}, version {state.version} by {state.changed_by or 'nobody'}: {state.reason}"]
     for role in state.bundles:
-        share = "" if role.role == "champion" else f" for {role.share:.4g} of the cases"
+        share = "" if role.role == "champion" else f" for {_percent(role.share)} of the cases"
         lines.append(f"  {role.role:<9} {role.digest[:12]}{share}")
     if state.paused:
         lines.append("  paused: the fallback decides everything")

@@ -172,7 +172,8 @@ def lowered(state: DesiredState, cases: int | None, *, signed: Mapping[str, Any]
         allowed = f"{signed['cases']} cases a {signed['per']}" if signed else "no limit"
         raise CapacityRaised(
             f"{cases} cases were asked for, and the charter signs {allowed}; a capacity is raised or begun in "
-            "trueup.toml and signed: trueup sign",
+            "trueup.toml, then: trueup rehearse, trueup sign, trueup package (train where nothing was trained), and "
+            "trueup serving champion DIGEST",
             asked=cases,
         )
     return msgspec.structs.replace(state, capacity=cases)
