@@ -225,8 +225,16 @@ def test_a_row_without_a_feature_is_decided_by_the_fallback_and_the_others_by_th
     asked = answerer()
     predictions = told(ask(asked, RISKY, lacking, SAFE))
     assert [p["reason"] for p in predictions] == ["worth_it", "fallback:missing_features", "not_worth_it"]
+    assert [p.get("missing") for p in predictions] == [None, "age", None]
     assert predictions[1]["decision"] is True
     assert asked.counts.fallbacks == {"missing_features": 1}
+
+
+def test_a_misspelt_field_is_named_as_missing_in_the_answer() -> None:
+    misspelt = {("Age" if name == "age" else name): value for name, value in RISKY.items()}
+    reply = ask(answerer(), misspelt)
+    assert [(p["reason"], p["missing"]) for p in told(reply)] == [("fallback:missing_features", "age")]
+    assert reply.missing == {0: "age"}
 
 
 def test_a_row_that_the_model_refuses_is_decided_by_the_fallback() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from trueup.serve.metric_cells import Cells, TooManySeries
 from trueup.serve.metrics import ServerMetrics, exposition, wants_openmetrics
+from trueup.serve.replies import Reply
 
 OF_PROMETHEUS_2 = (
     b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -208,3 +209,13 @@ def test_every_value_is_in_exactly_one_bucket(values: list[float], tmp_path_fact
     edges = [(float(name.split('"')[1]), count) for name, count in told.items() if "request_seconds_bucket" in name]
     assert len(edges) == 20
     assert all(count == sum(value <= edge for value in values) for edge, count in edges)
+
+
+def test_rows_are_counted_by_the_field_they_lack_and_a_wide_schema_does_not_fill_the_counters(tmp_path: Path) -> None:
+    with counting(tmp_path) as metrics:
+        metrics.predicted(Reply(200, b"", rows=2, missing={0: "age", 1: "age"}), log_ns=0)
+        metrics.predicted(Reply(200, b"", rows=500, missing={row: f"f{row}" for row in range(500)}), log_ns=0)
+    lacked = {name: value for name, value in samples(tmp_path).items() if "predictions_missing" in name}
+    assert lacked['trueup_predictions_missing_total{field="age"}'] == 2
+    assert lacked['trueup_predictions_missing_total{field="(another)"}'] == 301
+    assert sum(lacked.values()) == 502

@@ -35,6 +35,8 @@ class Prediction(msgspec.Struct, frozen=True):
     """Worth acting on, before capacity."""
     model_version: str
     policy_version: str
+    missing: str | None = None
+    """The first field that the row lacks, where the fallback decided for that."""
     reasons: tuple[Reason, ...] | None = None
     """The largest effect first; None where nobody asked, or the model cannot be asked."""
 

@@ -349,7 +349,8 @@ class Answerer:
             raise BadRow(f"a row cannot be decided: {error.message}") from None
         self._count(work, rows)
         done_ns = self._ticks()
-        body = work.form(Answered(work.prediction_id, rows, self._reasons(work), work.loadout))
+        missing = work.missing()
+        body = work.form(Answered(work.prediction_id, rows, self._reasons(work), work.loadout, missing))
         reply = Reply(
             200,
             body,
@@ -357,6 +358,7 @@ class Answerer:
             rows=len(rows),
             decided=rows,
             shadowed=work if work.loadout.shadows else None,
+            missing=missing,
             decode_ns=work.decode_ns,
             predict_ns=work.predict_ns,
             policy_ns=done_ns - decided_ns,

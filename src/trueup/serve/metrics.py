@@ -19,6 +19,7 @@ STAGES = ("decode", "predict", "policy", "log")
 _LATENCY_S = (*(float(f"{step}e{power}") for power in range(-6, 0) for step in (5, 10, 20)), 5.0)
 """5, 10, 20, 50 ... microseconds to 5 seconds."""
 _LATENCY_NS = tuple(round(bound * 1e9) for bound in _LATENCY_S)
+_MOST_FIELDS = 200
 _SCORES = tuple(step / 20 for step in range(1, 21))
 
 
@@ -44,6 +45,7 @@ FAMILIES = (
     Family("trueup_predictions_served", "counter", "Predictions answered."),
     Family("trueup_predictions_logged", "counter", "Predictions that are in the log."),
     Family("trueup_predictions_fallback", "counter", "Predictions decided by the fallback rule, by reason."),
+    Family("trueup_predictions_missing", "counter", "Predictions whose row lacked a field, by the first such field."),
     Family(
         "trueup_predictions_unlogged", "gauge", "Predictions served that are not in the log; 0 or below is complete."
     ),
@@ -106,6 +108,7 @@ class ServerMetrics:
         self.decode, self.predict, self.policy, self.log = stages
         self._stages = [stage.places for stage in stages]
         self._scores: dict[str, Histogram] = {}
+        self._fields: set[str] = set()
         self._counted: dict[tuple[str, str | int], int] = {}
         self._served = cells.cell("trueup_predictions_served_total")
         self._logged = cells.cell("trueup_predictions_logged_total")
@@ -144,6 +147,16 @@ class ServerMetrics:
                 self.fell_back(row.reason.partition(":")[2])
             elif len(row.scores) == 1:
                 self.scored(row.role, row.scores[0])
+        for field in reply.missing.values():
+            self._lacked(field)
+
+    def _lacked(self, field: str) -> None:
+        """Count a row by the field it lacks; a schema with very many has one series for the rest."""
+        if field not in self._fields:
+            if len(self._fields) >= _MOST_FIELDS:
+                field = "(another)"
+            self._fields.add(field)
+        self._count("trueup_predictions_missing_total", "field", field)
 
     def served(self, rows: int) -> None:
         """Count predictions that were answered."""

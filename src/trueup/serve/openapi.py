@@ -192,7 +192,14 @@ def _prediction_schema() -> Json:
         "model_version": _text(),
         "policy_version": _text(),
     }
-    return _object({**fields, "reasons": {"type": ["array", "null"], "items": reason}}, required=list(fields))
+    missing = {
+        **_text(),
+        "description": "The first field the row lacks. A row without a field of the schema is answered by the "
+        "charter's fallback (reason fallback:missing_features), and with 422 where none is signed.",
+    }
+    return _object(
+        {**fields, "missing": missing, "reasons": {"type": ["array", "null"], "items": reason}}, required=list(fields)
+    )
 
 
 def _inference_schema() -> Json:

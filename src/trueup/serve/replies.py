@@ -5,7 +5,7 @@ A text that comes from outside (the name of a case, a class) is encoded; all els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +43,8 @@ class Reply(msgspec.Struct, gc=False):
     """Under which a retry finds it; see `Answerer.recorded`."""
     shadowed: Any = None
     """What shadows are asked about afterwards; see `Answerer.shadow_frames`."""
+    missing: Mapping[int, str] = {}
+    """See `Answered.missing`; for counts."""
     decode_ns: int = 0
     predict_ns: int = 0
     policy_ns: int = 0
@@ -56,6 +58,8 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     reasons: Reasons
     """For each row, None where the model cannot be asked why; None where nobody asked."""
     loadout: Loadout
+    missing: Mapping[int, str] = {}
+    """The first field that a row lacks, by row; nearly always empty."""
 
 
 Form = Callable[[Answered], bytes]
@@ -87,18 +91,24 @@ def parse_prediction(text: str) -> tuple[bytes, int]:
 
 def rows_form(answered: Answered) -> bytes:
     """Return the answer of ``POST /predict``: one object for each row."""
-    if len(answered.rows) == 1 and answered.reasons is None and answered.rows[0].predicted is None:
+    if (
+        len(answered.rows) == 1
+        and answered.reasons is None
+        and not answered.missing
+        and answered.rows[0].predicted is None
+    ):
         return _single_action(answered)
     classes, policy_version = answered.loadout.champion.classes, answered.loadout.policy.version
     told = []
     for place, row in enumerate(answered.rows):
         case = "null" if row.association_id is None else _text(row.association_id)
         reasons = "" if answered.reasons is None else f',"reasons":{_text(answered.reasons[place])}'
+        missing = f',"missing":{_text(answered.missing[row.row])}' if row.row in answered.missing else ""
         told.append(
             f'{{"prediction_id":"{prediction_text(answered.prediction_id, row.row)}","association_id":{case},'
             f'"score":{_score(row.scores, classes)},"decision":{_decision(row)},"decision_by":"{row.role}",'
             f'"reason":"{row.reason}","qualifies":{"true" if row.qualifies else "false"},'
-            f'"model_version":"{row.model_version}","policy_version":"{policy_version}"{reasons}}}'
+            f'"model_version":"{row.model_version}","policy_version":"{policy_version}"{missing}{reasons}}}'
         )
     return f'{{"predictions":[{",".join(told)}]}}'.encode()
 

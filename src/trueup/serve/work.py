@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trueup.bundle.golden import Output
 from trueup.lake.log_records import CHAMPION
@@ -126,6 +126,11 @@ class Work:
                 self.failures[row] = MISSING_FEATURES
             else:
                 self.answers[row] = output
+
+    def missing(self) -> Mapping[int, str]:
+        """Return the first field that each row without a score for it lacks."""
+        lacking = self.read.lacking
+        return {row: lacking[row] for row in lacking if self.failures.get(row) == MISSING_FEATURES}
 
     def fail(self, rows: Sequence[int], why: str) -> None:
         """Write down that a model did not answer."""
