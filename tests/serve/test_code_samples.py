@@ -40,6 +40,10 @@ def test_every_sample_of_every_endpoint_runs_as_it_is_copied(served_lake: Served
     key = ("--trust", str(served_lake.trusted[0]))
     with serving(served_lake.store.folder, *key, spool=tmp_path / "spool", token=TOKEN) as server:
         document: dict[str, Any] = server.client.get("/openapi.json").json()
+        rows = document["paths"][f"/predict/{served_lake.project}"]["post"]["requestBody"]["content"][
+            "application/json"
+        ]
+        assert rows["example"]["rows"][0]["happened"] == "2026-03-01T10:00:00", "a time where a time is meant"
         samples = [
             {sample["lang"]: sample["source"] for sample in what["x-codeSamples"]}
             for methods in document["paths"].values()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trueup.serve.answering import Answerer, refusal_reply
 from trueup.serve.callers import Callers
+from trueup.serve.code_samples import URL
 from trueup.serve.facts import KINDS, Answers, FactDesk
 from trueup.serve.metrics import OPENMETRICS, PLAIN, wants_openmetrics
 from trueup.serve.open_inference import model_metadata, read_inference, server_metadata
@@ -19,6 +21,8 @@ from trueup.serve.routes import Route, Routes
 Told = Reply | Coroutine[Any, Any, Reply]
 """A reply, or one that waits for a model in another process."""
 Headers = Mapping[bytes, bytes]
+_HOST = re.compile(rb"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+"""What of a ``Host`` header is repeated: a name or an address, and a port."""
 _TOKEN = b"authorization"
 
 
@@ -42,11 +46,19 @@ class Endpoints:
         Returns the text of ``GET /metrics``; in OpenMetrics where it is given True.
     is_ready : callable
         Whether the server should be sent requests: it is warm, and can log.
+    scheme : str
+        http, or https where the server speaks TLS; the samples of ``/openapi.json`` ask so.
     """
 
     def __init__(
-        self, desks: Mapping[str, Desk], *, metrics: Callable[[bool], bytes], is_ready: Callable[[], bool]
+        self,
+        desks: Mapping[str, Desk],
+        *,
+        metrics: Callable[[bool], bytes],
+        is_ready: Callable[[], bool],
+        scheme: str = "http",
     ) -> None:
+        self._scheme = scheme
         self._desks = dict(desks)
         self._routes = Routes(list(desks))
         self._metrics, self._is_ready = metrics, is_ready
@@ -136,7 +148,9 @@ class Endpoints:
 
     def _document(self, _route: Route, headers: Headers, _body: bytes, now: int, _ns: int) -> Reply:
         known = self._of_whom(lambda callers: callers.admit(headers.get(_TOKEN), now=now))
-        return Reply(200, openapi_document({name: self._desks[name].answerer.loadout for name in known}))
+        host = headers.get(b"host", b"")
+        url = f"{self._scheme}://{host.decode()}" if _HOST.fullmatch(host) else URL
+        return Reply(200, openapi_document({name: self._desks[name].answerer.loadout for name in known}, url=url))
 
     def _of_whom(self, ask: Callable[[Callers], object]) -> list[str]:
         """Return the projects whose callers do not refuse; what the first says where all do."""

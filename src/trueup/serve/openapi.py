@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from trueup import __version__
-from trueup.serve.code_samples import arguments, code_samples
+from trueup.serve.code_samples import URL, arguments, code_samples
 from trueup.serve.facts import FORMS, KINDS, MOST_FACTS, Answers
 from trueup.serve.loadout import Loadout
 from trueup.serve.open_inference import DATATYPES, OUTPUTS
@@ -23,7 +23,14 @@ _VALUES: dict[str, Json] = {
     "text": {"type": ["string", "null"]},
 }
 _ANY_VALUE: Json = {"type": ["string", "number", "boolean", "null"]}
-_EXAMPLES: Json = {"number": 12.5, "boolean": True, "date": "2026-03-01", "category": "a", "text": "as written"}
+_EXAMPLES: Json = {
+    "number": 12.5,
+    "boolean": True,
+    "date": "2026-03-01",
+    "moment": "2026-03-01T10:00:00",
+    "category": "a",
+    "text": "as written",
+}
 _REFUSALS = {
     "400": "The body is no JSON text in UTF-8, or the bytes are no HTTP request.",
     "401": "No token, one that is not known, or one that has ended.",
@@ -64,20 +71,23 @@ _FACT_TYPES: Mapping[str, Json] = {
 }
 
 
-def openapi_document(loadouts: Mapping[str, Loadout]) -> bytes:
+def openapi_document(loadouts: Mapping[str, Loadout], *, url: str = URL) -> bytes:
     """Return the OpenAPI 3.1 document of a server.
 
     Parameters
     ----------
     loadouts : mapping of str to Loadout
         What decides now, by project.
+    url : str
+        Where the server was asked, without a path: the samples ask there.
     """
     paths: Json = dict(_server_paths())
     for project, loadout in loadouts.items():
         paths |= _project_paths(project, loadout)
-    return msgspec.json.encode(
+    told = msgspec.json.encode(
         {
             "openapi": "3.1.0",
+            "servers": [{"url": URL}],
             "info": {"title": "Trueup prediction server", "version": __version__},
             "paths": paths,
             "components": {
@@ -86,6 +96,7 @@ def openapi_document(loadouts: Mapping[str, Loadout]) -> bytes:
             },
         }
     )
+    return told.replace(URL.encode(), url.encode())
 
 
 def _server_paths() -> Json:

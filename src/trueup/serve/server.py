@@ -136,6 +136,7 @@ class _Server:
                 {name: project.desk for name, project in projects.items() if project.desk is not None},
                 metrics=lambda openmetrics: metrics.text(openmetrics=openmetrics),
                 is_ready=is_ready,
+                scheme="http" if settings.certificate is None else "https",
             ),
             clock=wall_clock,
             ticks=time.monotonic_ns,
