@@ -106,6 +106,46 @@ def test_a_log_is_sealed_shown_searched_exported_erased_and_dropped(
     assert (code, said["error"]["code"]) == (1, "lake.broken-manifest")
 
 
+@pytest.mark.parametrize("content", [None, b"PAR1"])
+def test_a_lost_or_damaged_file_is_named_by_whatever_reads_it(
+    told: Told, spool: Path, served_lake: ServedLake, tmp_path: Path, content: bytes | None
+) -> None:
+    told("seal", "--spool", str(spool))
+    manifest = LogManifest(served_lake.store, served_lake.project)
+    manifest.refresh()
+    lost = [manifest.files(table)[0].path for table in ("outcomes", "predictions")]
+    for path in lost:
+        served_lake.store.delete(path) if content is None else served_lake.store.put(path, content)
+
+    reads = (("show",), ("case", "A-1"), ("export", "cases", "--out", str(tmp_path / "cases.csv")), ("verify",))
+    for words in reads:
+        code, said = told(*words)
+        assert (code, said["error"]["code"]) == (1, "lake.broken-manifest")
+        assert said["error"]["files"] == dict.fromkeys(lost, "missing" if content is None else "changed")
+        assert all(path in said["error"]["message"] for path in lost)
+        assert "trueup log verify" in said["error"]["message"]
+    assert not (tmp_path / "cases.csv").exists()
+
+
+def test_what_was_looked_at_is_all_that_is_claimed_of_a_complete_log(
+    told: Told, spool: Path, served_lake: ServedLake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told("seal", "--spool", str(spool))
+    manifest = LogManifest(served_lake.store, served_lake.project)
+    manifest.refresh()
+    path = manifest.files("outcomes")[0].path
+    content = bytearray(served_lake.store.get(path))
+    content[6] ^= 1  # of its first page; what is at the end is looked at by every reader
+    served_lake.store.put(path, bytes(content))
+
+    assert main(["log", "show", "--project", str(served_lake.store.folder)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Complete by its counts")
+    assert "trueup log verify" in last
+    code, said = told("verify")
+    assert (code, said["error"]["files"]) == (1, {path: "changed"})
+
+
 def test_damage_in_a_segment_fails_the_check_and_is_told_with_what_was_kept(
     told: Told, spool: Path, served_lake: ServedLake
 ) -> None:

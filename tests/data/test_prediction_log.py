@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from msgspec import structs
 from tests.conftest import S3Server
@@ -30,7 +31,7 @@ from trueup.lake.desired_state import ServerStatus
 from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_keeping import compact
-from trueup.lake.log_manifest import LogManifest
+from trueup.lake.log_manifest import BrokenManifest, LogManifest
 from trueup.lake.log_records import BATCH, Record
 from trueup.lake.sealing import Sealer
 from trueup.lake.store import Store
@@ -70,6 +71,26 @@ def test_an_empty_log_has_all_relations_without_rows(lake: Lake) -> None:
         for relation in ("predictions", "outcomes", "interventions", "verdicts", "events", "features", "cases"):
             assert log.count(relation) == 0
         assert log.position == 0
+
+
+def test_files_that_were_lost_from_an_object_store_are_named(s3_server: S3Server, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, open_store(s3_server.create_bucket("lost"), options=s3_server.options))
+    lake.log(a_prediction())
+    lake.log(an_outcome("a", True))
+    manifest = LogManifest(lake.store, "p")
+    manifest.refresh()
+    lost = [file.path for file in manifest.files()]
+    for path in lost:
+        lake.store.delete(path)
+    with pytest.raises(BrokenManifest) as told, lake.read():
+        pass
+    assert told.value.facts["files"] == dict.fromkeys(lost, "missing")
+
+
+def test_a_mistake_in_a_question_is_not_taken_for_a_damaged_log(lake: Lake) -> None:
+    lake.log(a_prediction())
+    with pytest.raises(duckdb.Error), lake.read() as log:
+        log.count("predictions", "no_such_column = 1")
 
 
 def test_the_first_recorded_decision_of_an_id_stands(lake: Lake) -> None:

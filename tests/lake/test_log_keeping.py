@@ -14,7 +14,7 @@ from trueup.lake.feature_schemas import write_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_files import read_log_file
 from trueup.lake.log_keeping import DAY, compact, drop_before, drop_damaged_before, sweep
-from trueup.lake.log_manifest import LogManifest, ManifestConflict
+from trueup.lake.log_manifest import BrokenManifest, LogManifest, ManifestConflict
 from trueup.lake.log_records import Record
 from trueup.lake.sealing import Sealer
 
@@ -89,6 +89,20 @@ def test_compaction_sorts_by_case_and_changes_no_row(store: FolderStore, log: Lo
         assert [row[f"{'_' * table.startswith('features')}association_id"] for row in now] == ["a", "a", "b", "c", None]
     assert present(store).verify() == 8
     assert compact(LogManifest(store, "p"), before=NOON + 1, now=NOON + DAY) == 0
+
+
+@pytest.mark.parametrize("damage", [True, False])
+def test_compaction_makes_no_sound_file_of_one_that_was_damaged_or_lost(
+    store: FolderStore, log: Log, damage: bool
+) -> None:
+    log(a_prediction(), an_outcome("a", True))
+    (file,) = present(store).files("predictions")
+    content = bytearray(store.get(file.path))
+    content[6] ^= 1
+    store.put(file.path, bytes(content)) if damage else store.delete(file.path)
+    with pytest.raises(BrokenManifest, match=file.path):
+        compact(LogManifest(store, "p"), before=NOON + 1, now=NOON + DAY)
+    assert file in present(store).files()
 
 
 def test_compaction_keeps_days_apart_and_leaves_the_present_day(store: FolderStore, log: Log) -> None:

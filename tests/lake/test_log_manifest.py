@@ -221,3 +221,14 @@ def test_an_entry_of_a_newer_version_is_refused(store: FolderStore) -> None:
     store.put(key, store.get(key).replace(b'"format":1', b'"format":2'))
     with pytest.raises(BrokenManifest, match="format 2"):
         LogManifest(store, "p").refresh()
+
+
+def test_every_missing_and_changed_file_is_named_at_once(store: FolderStore) -> None:
+    manifest = LogManifest(store, "p")
+    manifest.append(sealed(store, "a", "b", "c"))
+    store.delete("log/p/data/a")
+    store.put("log/p/data/c", bytes(len(store.get("log/p/data/c"))))
+    with pytest.raises(BrokenManifest) as told:
+        manifest.verify()
+    assert told.value.facts["files"] == {"log/p/data/a": "missing", "log/p/data/c": "changed"}
+    assert manifest.changed_files(contents=False) == {"log/p/data/a": "missing"}

@@ -44,6 +44,7 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
 
     manifest = LogManifest(place.store, place.project)
     manifest.refresh()
+    manifest.check_files(contents=False)
     tables = {table: _table(manifest.files(table)) for table in manifest.tables()}
     statuses = read_statuses(place.store, place.project)
     with (
@@ -71,7 +72,8 @@ def _show(place: ServedPlace, _arguments: argparse.Namespace, console: Console) 
     lines += [f"  {s.server}: {s.served:,} served, {s.logged:,} logged" for s in statuses]
     if whole.complete:
         lines.append(
-            f"Complete: all {whole.served:,} that were answered are in the log, and {whole.sealed:,} are sealed"
+            f"Complete by its counts: all {whole.served:,} that were answered are in the log, and {whole.sealed:,} are "
+            "sealed; every file is there in its size, and what reads every byte is: trueup log verify"
         )
     else:
         lines.append(

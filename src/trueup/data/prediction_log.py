@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.data.duck import connect, quoted, quoted_text
 from trueup.lake.desired_state import ServerStatus
+from trueup.lake.errors import KeyMissing
 from trueup.lake.feature_schemas import KEY_COLUMNS, read_schema
 from trueup.lake.folder_store import FolderStore
 from trueup.lake.log_manifest import LoggedFile, LogManifest
@@ -153,9 +154,12 @@ def open_log(
 
     Raises
     ------
-    BrokenManifest, SchemaMissing, KeyMissing, StoreUnavailable
-        `KeyMissing` also when a file of an old entry was replaced since, and removed.
+    BrokenManifest, SchemaMissing, StoreUnavailable
+        `BrokenManifest` also from within the block, when a file that is read is missing or was changed: it names all
+        such files. A file of an old entry (`until`) is missing when it was replaced since, and removed.
     """
+    import duckdb
+
     manifest = LogManifest(store, project, until=until)
     position = manifest.refresh()
     database = connect(memory_limit_mb=memory_limit_mb, threads=threads, temp_directory=scratch)
@@ -167,6 +171,9 @@ def open_log(
         database.execute(_features_view(store, files, scratch, kinds=kinds or {}, as_of=as_of))
         database.execute(_CASES)
         yield PredictionLog(database, position, as_of)
+    except (duckdb.Error, KeyMissing):
+        manifest.check_files()  # what cannot be read is mostly a file that was lost or damaged, and then said so
+        raise
     finally:
         database.close()
 

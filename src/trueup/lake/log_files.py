@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.lake.log_manifest import LoggedFile
+from trueup.kernel.digests import digest_of_bytes
+from trueup.lake.errors import KeyMissing
+from trueup.lake.log_manifest import BrokenManifest, LoggedFile
 from trueup.lake.log_tables import ID_OF, TIME_OF
 from trueup.lake.store import Store
 
@@ -70,9 +72,25 @@ def read_log_file(store: Store, file: LoggedFile) -> pa.Table:
 
     Raises
     ------
-    KeyMissing, StoreUnavailable
+    BrokenManifest
+        The file is missing, or not what was written.
+    StoreUnavailable
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with store.open(file.path) as content:
-        return pq.read_table(content)
+    try:
+        content = store.get(file.path)
+    except KeyMissing as error:
+        raise _broken(file, "missing") from error
+    if digest_of_bytes(content) != file.digest:
+        raise _broken(file, "changed")
+    return pq.read_table(pa.BufferReader(content))
+
+
+def _broken(file: LoggedFile, what: str) -> BrokenManifest:
+    return BrokenManifest(
+        f"a file of the log is not what was written, and stays as it is; restore it from a copy (every file is looked "
+        f"at by: trueup log verify)\n  {file.path}: {what}",
+        files={file.path: what},
+    )

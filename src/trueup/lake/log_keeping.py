@@ -89,6 +89,8 @@ def compact(manifest: LogManifest, *, before: int, now: int) -> int:
     ------
     ManifestConflict
         When somebody else changed the files meanwhile; nothing of the present day was replaced.
+    BrokenManifest
+        When a file is missing or damaged; it stays as it is, as do all after it.
     StoreFull, StoreReadOnly, StoreUnavailable
 
     Notes

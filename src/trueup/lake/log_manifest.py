@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Literal
 
@@ -24,6 +24,7 @@ FORMAT = 1
 CHECKPOINT_EVERY = 64
 _BEGINNING = "0" * 64
 _PIECE = 1 << 20
+_SHOWN = 20
 
 Kind = Literal["sealed", "replaces", "dropped", "erased"]
 """Segments became files; files became others with the same rows; files became too old; keys of a case were removed."""
@@ -212,13 +213,36 @@ class LogManifest:
         told = [entry for entry in found if before is None or entry.at < before]
         return {name: size for entry in told for name, size in entry.damaged.items()}
 
+    def changed_files(self, *, contents: bool = True) -> dict[str, str]:
+        """Return which files are not what was written, by path, with what is wrong: ``missing`` or ``changed``.
+
+        Parameters
+        ----------
+        contents : bool
+            Read every byte; else only sizes are looked at, and what keeps its size is not noticed.
+        """
+        sizes = {entry.key: entry.size for entry in self.store.list(f"log/{self.project}/data")}
+        found = {}
+        for file in self.files():
+            if file.path not in sizes:
+                found[file.path] = "missing"
+            elif sizes[file.path] != file.size or (contents and _digest_of(self.store, file.path) != file.digest):
+                found[file.path] = "changed"
+        return found
+
+    def check_files(self, *, contents: bool = True) -> None:
+        """Raise `BrokenManifest` where `changed_files` finds any."""
+        changed = self.changed_files(contents=contents)
+        if changed:
+            raise self._changed(changed)
+
     def verify(self) -> int:
         """Read the chain from its first entry and every file it names, and return its length.
 
         Raises
         ------
         BrokenManifest
-            Names the first entry or file that is not what was written.
+            Names the first entry that is not what was written, or every file.
         """
         again = LogManifest(self.store, self.project, until=self.until)
         while (again.until is None or again.position < again.until) and again._read_next() is not None:
@@ -226,9 +250,7 @@ class LogManifest:
                 raise self._broken("the checkpoint does not follow from the entries before it", entry=again.position)
         if again.position < self.position:
             raise self._broken("an entry is missing", entry=again.position + 1)
-        for file in again.files():
-            if _digest_of(self.store, file.path) != file.digest:
-                raise self._broken("a file is missing or was changed", file=file.path)
+        again.check_files()
         return again.position
 
     def _read_next(self) -> ManifestEntry | None:
@@ -287,6 +309,16 @@ class LogManifest:
 
     def _key(self, number: int) -> str:
         return f"log/{self.project}/manifest/{number:08d}.json"
+
+    def _changed(self, files: Mapping[str, str]) -> BrokenManifest:
+        shown = [f"  {path}: {what}" for path, what in list(files.items())[:_SHOWN]]
+        if len(files) > _SHOWN:
+            shown.append(f"  and {len(files) - _SHOWN:,} more")
+        return BrokenManifest(
+            f'{len(files):,} of {len(self._files):,} files of the log of "{self.project}" are not what was written; '
+            "restore them from a copy (every byte is looked at by: trueup log verify)\n" + "\n".join(shown),
+            files=dict(files),
+        )
 
     def _broken(self, what: str, **where: object) -> BrokenManifest:
         ((kind, name),) = where.items() if where else (("entry", self.position),)
