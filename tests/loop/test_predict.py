@@ -188,8 +188,24 @@ def test_a_cell_that_is_no_number_spoils_its_row_alone(fraud: Packaged, tmp_path
 
     told = fraud.predict(source, out)
 
-    assert [answer["reason"] == "bad_row" for answer in answers(out)] == [False, True, False]
+    assert [answer["reason"] == "bad_row" for answer in answers(out)] == [False, True, False, True]
     assert told.unreadable_lines == 1
+
+
+def test_lines_of_csv_that_are_no_rows_keep_their_place_and_the_first_is_named(fraud: Packaged, tmp_path: Path) -> None:
+    source, out = tmp_path / "rows.csv", tmp_path / "answers.parquet"
+    good = "{},0.5,1,100,2016-05-01"
+    lines = [good.format(1), "2,3", good.format(3), good.format(4) + ",9,9", good.format(5), "6"]
+    source.write_text("\n".join(["case,a,b,amount,happened", *lines]))
+
+    told = fraud.predict(source, out, keep=("amount",))
+
+    assert [(a["association_id"], a["reason"] == "bad_row", a["amount"]) for a in answers(out)] == [
+        *(("1", False, "100"), (None, True, None), ("3", False, "100")),
+        *((None, True, None), ("5", False, "100"), (None, True, None)),
+    ]
+    assert (told.rows, told.undecided, told.unreadable_lines) == (6, [2, 4, 6], 3)
+    assert told.first_unreadable == "row 2 of rows.csv with 2 values instead of 5"
 
 
 def test_rows_without_a_time_cannot_be_decided_by_it(fraud: Packaged, tmp_path: Path) -> None:

@@ -35,3 +35,28 @@ def test_lines_come_in_parts_without_the_empty_ones(tmp_path: Path) -> None:
     parts = [(part.first_row, len(part.rows)) for part in Source([file]).parts()]
 
     assert parts == [(0, PART_ROWS), (PART_ROWS, 1)]
+
+
+def test_every_line_that_is_no_row_stands_where_it_was_however_large_the_file(tmp_path: Path) -> None:
+    file, rows = tmp_path / "rows.csv", 3 * PART_ROWS
+    broken = {0, 5, 6, PART_ROWS - 1, PART_ROWS, 2 * PART_ROWS + 7, rows - 2, rows - 1}
+    lines = ["5" if place in broken else f'{place},"{"x" * 40}\n"' for place in range(rows)]
+    file.write_text("\n".join(["number,text", *lines]))
+
+    source = Source([file])
+    numbers: list[str | None] = []
+    for part in source.parts():
+        assert isinstance(part.rows, pa.RecordBatch)
+        assert part.first_row == len(numbers)
+        assert all(part.rows.column("number")[place].as_py() is None for place in part.unreadable)
+        numbers += part.rows.column("number").to_pylist()
+
+    assert numbers == [None if place in broken else str(place) for place in range(rows)]
+    assert source.unreadable == len(broken)
+
+
+def test_a_file_of_broken_lines_alone_is_all_bad_rows(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("a,b\n1\n1,2,3\n")
+
+    assert [(len(part.rows), part.unreadable) for part in Source([file]).parts()] == [(2, (0, 1))]

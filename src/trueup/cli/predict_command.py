@@ -171,7 +171,7 @@ def _lines(told: Predicted, why: str) -> Iterator[str]:
     if told.undecided:
         yield f"  Rows without a decision, the first: {', '.join(str(row) for row in told.undecided)}"
     if told.unreadable_lines:
-        yield f"  {told.unreadable_lines:,} lines are no rows and were left out"
+        yield f"  {told.unreadable_lines:,} lines are no rows and stand as bad_row, the first: {told.first_unreadable}"
     if told.clock == "event":
         yield "  A rehearsal: nothing of it is in the prediction log"
     elif told.repeated:

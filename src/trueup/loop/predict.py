@@ -81,6 +81,8 @@ class Predicted:
     undecided: list[int] = field(default_factory=list)
     """The first rows without a decision, from 1."""
     unreadable_lines: int = 0
+    """Lines of CSV that are no rows; each is a row with the reason ``bad_row``."""
+    first_unreadable: str | None = None
     logged: int = 0
     """Decisions of this run in the prediction log; none of a rehearsal."""
     decided_before: int = 0
@@ -230,7 +232,7 @@ class _Run:
                 self._decide(scored, writer, told)
             if not told.rows:
                 raise CannotPredict("the source holds no rows; nothing was written")
-            told.unreadable_lines = self.source.unreadable
+            told.unreadable_lines, told.first_unreadable = self.source.unreadable, self.source.first_unreadable
             self._end(told)
             made.replace(out)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ class Part:
     """Position of the first one in the whole."""
     rows: pa.RecordBatch | tuple[bytes, ...]
     """Columns, all text where the file is CSV; or lines of JSON."""
+    unreadable: tuple[int, ...] = ()
+    """Positions among these rows of lines that are no rows; nothing is known in them."""
 
 
 @dataclass
@@ -41,7 +44,9 @@ class Source:
     total: int | None = None
     """Rows, where that is known beforehand."""
     unreadable: int = 0
-    """Lines that are no rows at all, such as one with too many commas; counted while reading."""
+    """Lines of CSV that are no rows at all, such as one with too many commas; counted while reading."""
+    first_unreadable: str | None = None
+    """Which is the first of these, and what is wrong with it."""
     columns: tuple[str, ...] | None = None
     """Names of the columns; None where each row says its own."""
     _kind: str = field(default="", init=False)
@@ -70,8 +75,8 @@ class Source:
         read = {".parquet": self._parquet, ".csv": self._csv, ".jsonl": _lines}[self._kind]
         for file in self.files:
             try:
-                for rows in read(file):
-                    yield Part(first, rows)
+                for rows, unreadable in read(file):
+                    yield Part(first, rows, unreadable)
                     first += len(rows)
             except (pa.ArrowInvalid, OSError) as error:
                 raise CannotPredict(
@@ -109,46 +114,86 @@ class Source:
             except (pa.ArrowInvalid, OSError) as error:
                 raise CannotPredict(f"{file.name} cannot be read as parquet", path=str(file)) from error
 
-    def _parquet(self, file: Path) -> Iterator[pa.RecordBatch]:
+    def _parquet(self, file: Path) -> Iterator[tuple[pa.RecordBatch, tuple[int, ...]]]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(file) as opened:
             for group in range(opened.num_row_groups):  # over all groups at once, the reader keeps what it has read
                 batches = opened.iter_batches(PART_ROWS, row_groups=[group], use_threads=False)
-                yield from (batch for batch in batches if batch.num_rows)
+                yield from ((batch, ()) for batch in batches if batch.num_rows)
 
-    def _csv(self, file: Path) -> Iterator[pa.RecordBatch]:
+    def _csv(self, file: Path) -> Iterator[tuple[pa.RecordBatch, tuple[int, ...]]]:
         import pyarrow as pa
         from pyarrow import csv
 
+        alone = csv.ReadOptions(use_threads=False)  # so that lines which are no rows have their numbers
         with file.open("rb") as opened:
             skipping = csv.ParseOptions(invalid_row_handler=lambda row: "skip", newlines_in_values=True)
-            names = csv.open_csv(opened, parse_options=skipping).schema.names
+            names = csv.open_csv(opened, read_options=alone, parse_options=skipping).schema.names
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise CannotPredict(f'{file.name} has the column "{twice[0]}" more than once', path=str(file))
         self.columns = tuple(names)
-        parsing = csv.ParseOptions(invalid_row_handler=self._skip, newlines_in_values=True)
+        skipped = deque[int]()
+
+        def skip(row: Any) -> str:
+            skipped.append(row.number - 2)
+            self._note(file, row)
+            return "skip"
+
+        parsing = csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True)
         texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        first = 0
         with file.open("rb") as opened:
-            reader = csv.open_csv(opened, parse_options=parsing, convert_options=texts)
+            reader = csv.open_csv(opened, read_options=alone, parse_options=parsing, convert_options=texts)
             for batch in reader:
                 for start in range(0, batch.num_rows, PART_ROWS):
-                    yield batch.slice(start, PART_ROWS)
+                    made = _with_gaps(batch.slice(start, PART_ROWS), skipped, first)
+                    yield made
+                    first += len(made[0])
+            if skipped:  # no row is behind them
+                nothing = pa.RecordBatch.from_pylist([], schema=reader.schema)
+                yield _with_gaps(nothing, skipped, first)
 
-    def _skip(self, row: Any) -> str:
+    def _note(self, file: Path, row: Any) -> None:
         self.unreadable += 1
-        return "skip"
+        if self.first_unreadable is None:
+            seen, wanted = row.actual_columns, row.expected_columns
+            self.first_unreadable = f"row {row.number - 1:,} of {file.name} with {seen} values instead of {wanted}"
 
 
-def _lines(file: Path) -> Iterator[tuple[bytes, ...]]:
+def _with_gaps(rows: pa.RecordBatch, skipped: deque[int], first: int) -> tuple[pa.RecordBatch, tuple[int, ...]]:
+    """Return rows with an empty one at the place of each that was skipped before or right behind them.
+
+    `skipped` are positions in the file, the first ones first, and those that are put in are taken out; `first` is that
+    of the first row.
+    """
+    import pyarrow as pa
+
+    taken: list[int | None] = []
+    gaps: list[int] = []
+    at = 0
+    while at < rows.num_rows or (skipped and skipped[0] == first + len(taken)):
+        if skipped and skipped[0] == first + len(taken):
+            skipped.popleft()
+            gaps.append(len(taken))
+            taken.append(None)
+        else:
+            taken.append(at)
+            at += 1
+    if not gaps:
+        return rows, ()
+    return rows.take(pa.array(taken, pa.int64())), tuple(gaps)
+
+
+def _lines(file: Path) -> Iterator[tuple[tuple[bytes, ...], tuple[int, ...]]]:
     waiting: list[bytes] = []
     with file.open("rb") as lines:
         for line in lines:
             if line.strip():
                 waiting.append(line)
             if len(waiting) == PART_ROWS:
-                yield tuple(waiting)
+                yield tuple(waiting), ()
                 waiting = []
     if waiting:
-        yield tuple(waiting)
+        yield tuple(waiting), ()

@@ -101,7 +101,7 @@ def _understood(
     table = pa.Table.from_batches([_plain(part.rows)])
     needed = [name for name in table.column_names if name in read]
     rows = table.select(needed).to_pylist() if needed else [{}] * table.num_rows
-    bad = set[int]()
+    bad = set(part.unreadable)
     for name, feature in ((f.name, f) for f in features if f.name in table.column_names):
         column = table.column(name).combine_chunks()
         if pa.types.is_string(column.type) and feature.kind != "text":
