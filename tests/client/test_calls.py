@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trueup.client import Client
 from trueup.client.answers import Predictions
 from trueup.client.calls import CallMaker, read_answer
-from trueup.client.errors import BadAnswer, NoProject
+from trueup.client.errors import BadAnswer, BadUrl, NoProject
 from trueup.client.facts import Event, Outcome
 from trueup.client.retrying import Answer, Call
 from trueup.kernel.ids import BadId, parse_id
@@ -89,3 +90,9 @@ def test_importing_the_client_loads_no_data_library() -> None:
     heavy = "{'numpy', 'pandas', 'pyarrow', 'duckdb', 'sklearn', 'trueup.serve', 'trueup.lake'}"
     code = f"import sys, trueup.client; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "", "ftp://here", "//here"])
+def test_a_url_without_its_scheme_is_told_so_and_not_that_no_server_runs(url: str) -> None:
+    with pytest.raises(BadUrl, match="does not begin with http"):
+        Client(url, token="t")

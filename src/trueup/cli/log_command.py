@@ -154,8 +154,8 @@ def _case(place: ServedPlace, arguments: argparse.Namespace, console: Console) -
         found = _records_of(log, arguments.case)
     if not found:
         raise CaseUnknown(
-            "the log holds nothing about this case; what was decided in the last seconds is not sealed yet, see: "
-            "trueup log seal"
+            "the log holds nothing about this case; what was recorded in the last seconds is sealed by the process "
+            "beside the servers after some 10 s, or where none runs by: trueup log seal"
         )
     console.result({"project": place.project, "records": found}, [_line(record) for record in found])
     return OK

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     folder = project_folder(arguments.project)
     project = read_project(folder)
     workspace = Workspace(folder)
-    rehearsal = last_rehearsal(workspace)
+    rehearsal = last_rehearsal(workspace, served=_is_served(workspace, project.name))
     path = Path(arguments.output) if arguments.output else workspace.report_html
     served = served_so_far(workspace, project.name)
     write_report(path, rehearsal, project.charter, workspace=workspace, served=served)
@@ -41,8 +41,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return OK
 
 
-def last_rehearsal(workspace: Workspace) -> Rehearsal:
-    """Return the rehearsal that was run last.
+def _is_served(workspace: Workspace, project: str) -> bool:
+    from trueup.lake.desired_state import NothingServed, read_desired
+    from trueup.lake.folder_store import FolderStore
+
+    try:
+        read_desired(FolderStore(workspace.root / "lake"), project)
+    except NothingServed:
+        return False
+    return True
+
+
+def last_rehearsal(workspace: Workspace, *, served: bool = False) -> Rehearsal:
+    """Return the rehearsal that was run last; `served` says whether something was served, for the message.
 
     Raises
     ------
@@ -53,8 +64,10 @@ def last_rehearsal(workspace: Workspace) -> Rehearsal:
 
     path = workspace.rehearsal_json
     if not path.exists():
+        meanwhile = "; the report then has a section of what was served, of which now tells: trueup log show"
         raise NotRehearsedYet(
-            f"{workspace.project} was not rehearsed yet ({path} is missing); run: trueup rehearse {workspace.project}",
+            f"{workspace.project} was not rehearsed yet ({path} is missing); run: trueup rehearse {workspace.project}"
+            f"{meanwhile if served else ''}",
             project=str(workspace.project),
         )
     return parse_rehearsal(json.loads(path.read_text(encoding="utf-8")))

@@ -18,7 +18,13 @@ def add_serve(commands: argparse._SubParsersAction[P]) -> None:
     parser.add_argument("--bundle", metavar="FILE", help="serve this bundle alone: a folder, or an archive")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=port, default=8080, metavar="N", help="0 takes a free one (default: 8080)")
-    parser.add_argument("--processes", type=_count, default=1, metavar="N", help="one for each core (default: 1)")
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="that answer; as many as cores use them all (default: 1)",
+    )
     parser.add_argument("--spool", metavar="FOLDER", help="local folder for the log's hot part and counters")
     parser.add_argument("--trust", action="append", metavar="KEY.pub", help="a key whose bundles are believed")
     parser.add_argument("--certificate", metavar="FILE", help="TLS certificate (PEM)")

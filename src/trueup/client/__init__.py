@@ -21,6 +21,7 @@ from trueup.client.batching import RefusedOutcome
 from trueup.client.blocking import Client, OutcomeBatch
 from trueup.client.errors import (
     BadAnswer,
+    BadUrl,
     BatchFull,
     ClientError,
     NoProject,
@@ -37,6 +38,7 @@ __all__ = [
     "AsyncClient",
     "AsyncOutcomeBatch",
     "BadAnswer",
+    "BadUrl",
     "BatchFull",
     "Client",
     "ClientError",

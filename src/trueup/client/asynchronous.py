@@ -14,7 +14,7 @@ import httpx
 
 from trueup.client.answers import Health, Inference, Model, Predictions, Recorded
 from trueup.client.batching import RefusedOutcome, WaitingOutcomes
-from trueup.client.calls import CallMaker, Row, read_answer
+from trueup.client.calls import CallMaker, Row, checked_url, read_answer
 from trueup.client.errors import ClientError
 from trueup.client.facts import Event, Fact, Intervention, Outcome, Verdict
 from trueup.client.retrying import Answer, Call, NoAnswer, Pause, RetryPolicy, Send, converse
@@ -48,7 +48,7 @@ class AsyncClient:
         chance: Callable[[], float] = random.random,
         moment: Callable[[], int] = _moment,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = checked_url(url)
         self._policy = retries or RetryPolicy()
         self._calls = CallMaker(project, moment=moment)
         self._clock, self._sleep, self._chance, self._moment = clock, sleep, chance, moment

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from trueup.client.errors import BadAnswer, NoProject
+from trueup.client.errors import BadAnswer, BadUrl, NoProject
 from trueup.client.facts import Event, Fact, Intervention, Outcome, Verdict
 from trueup.client.retrying import Answer, Call
 from trueup.kernel.ids import IdMint, id_as_text, parse_id
@@ -23,6 +23,26 @@ _PATHS: Mapping[type, str] = {
     Verdict: "verdicts",
     Event: "events",
 }
+
+
+def checked_url(url: str) -> str:
+    """Return a server's URL without its last slashes.
+
+    Raises
+    ------
+    BadUrl
+        When it does not begin with ``http://`` or ``https://``.
+
+    Examples
+    --------
+    >>> checked_url("http://localhost:8080/")
+    'http://localhost:8080'
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise BadUrl(
+            f'"{url}" does not begin with http:// or https://; write http://localhost:8080, or https:// with TLS'
+        )
+    return url.rstrip("/")
 
 
 class CallMaker:

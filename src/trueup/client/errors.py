@@ -31,6 +31,12 @@ class NotReachable(ClientError):
     code = "client.not-reachable"
 
 
+class BadUrl(ClientError):
+    """What was given as the server's URL is none."""
+
+    code = "client.bad-url"
+
+
 class BadAnswer(ClientError):
     """Something answered that is no prediction server, or one of another version."""
 
