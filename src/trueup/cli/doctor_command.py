@@ -89,25 +89,16 @@ def _dependencies() -> list[Finding]:
 
 
 def _dependency(requirement: str) -> Finding:
-    name, _, least = requirement.split(";", maxsplit=1)[0].strip().partition(">=")
-    name = name.split("[")[0].strip()
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
     try:
-        seen = version(name)
+        seen = version(wanted.name)
     except PackageNotFoundError:
-        return Finding(name, "fail", "missing", f"install it: {requirement}")
-    if least and _numbers(seen) < _numbers(least):
-        return Finding(name, "fail", seen, f"{least.strip()} or newer is needed")
-    return Finding(name, "ok", seen)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """Return the leading numbers of a version, so that 1.10 is above 1.9."""
-    parts: list[int] = []
-    for part in text.strip().split("."):
-        if not part.isdecimal():
-            break
-        parts.append(int(part))
-    return tuple(parts)
+        return Finding(wanted.name, "fail", "missing", f"install it: {requirement}")
+    if not wanted.specifier.contains(seen, prereleases=True):
+        return Finding(wanted.name, "fail", seen, f"{wanted.specifier} is needed")
+    return Finding(wanted.name, "ok", seen)
 
 
 def _chromium() -> Finding:
