@@ -6,12 +6,14 @@ import datetime as dt
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from tests.control.conftest import Visit
 from tests.control.people import NOW, PASSWORD, People
 
 from trueup.control import accounts, charters
-from trueup.control.models import CharterVersion, OneTimeLink, Organisation
+from trueup.control.models import Account, CharterVersion, OneTimeLink, Organisation, Project
 
 CHARTER = "/u/application-fraud/charter"
 
@@ -153,3 +155,37 @@ def _now() -> dt.datetime:
     from trueup.control.pages.shell import now
 
     return now()
+
+
+@pytest.mark.parametrize("page", ["/portfolio", "/people"])
+def test_a_longer_list_asks_the_database_no_more_questions(people: People, visit: Visit, page: str) -> None:
+    administrator = visit(people.administrator.email)
+    administrator.get(page)
+    with CaptureQueriesContext(connection) as few:
+        administrator.get(page)
+    Project.objects.bulk_create(
+        [
+            Project(name=f"case-{number:03}", title=f"Case {number}", created_at=NOW, created_by=people.scientist)
+            for number in range(80)
+        ]
+    )
+    Account.objects.bulk_create([Account(email=f"p{n}@example.com", name=f"P {n}") for n in range(80)])
+    with CaptureQueriesContext(connection) as many:
+        assert "Show the next" in administrator.get(page).text
+    assert len(many) == len(few)
+    assert len(few) < 15
+
+
+def test_a_list_goes_on_where_the_page_before_ended(people: People, visit: Visit) -> None:
+    Project.objects.bulk_create(
+        [
+            Project(name=f"case-{number:03}", title=f"Case {number}", created_at=NOW, created_by=people.scientist)
+            for number in range(80)
+        ]
+    )
+    administrator = visit(people.administrator.email)
+    first = administrator.get("/portfolio?format=json").json()
+    second = administrator.get(f"/portfolio?format=json&after={first['after']}").json()
+    names = [line["name"] for line in (*first["use_cases"], *second["use_cases"])]
+    assert (len(names), second["after"]) == (81, None)
+    assert names == sorted(set(names))

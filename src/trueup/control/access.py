@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 
 from trueup.control.errors import NotPermitted
-from trueup.control.models import Account, Assignment, CharterVersion, Group, GroupMember, Project
+from trueup.control.models import Account, Assignment, CharterVersion, GroupMember, Project
 from trueup.control.rights import REVIEWER, RIGHTS, SPONSOR, may
 
 
@@ -82,10 +82,6 @@ class Access:
             return Project.objects.all()
         return Project.objects.filter(pk__in=[*self._here, *self._named_in()])
 
-    def can_see(self, project: Project) -> bool:
-        """Return whether the account may see a project."""
-        return self.visible_projects().filter(pk=project.pk).exists()
-
     def _named_in(self) -> dict[int, set[str]]:
         """Return the roles that charters give by naming the account, or a group it is in, by project."""
         if self._named is None:
@@ -98,10 +94,3 @@ class Access:
                 roles = self._named.setdefault(project, set())
                 roles.add(SPONSOR if sponsor == self.account.email else REVIEWER)
         return self._named
-
-
-def accounts_to_ask(charter: CharterVersion) -> QuerySet[Account]:
-    """Return the people who may give feedback on a charter."""
-    return Account.objects.filter(
-        groups__in=Group.objects.filter(name__in=charter.reviewers), is_active=True
-    ).distinct()

@@ -15,8 +15,12 @@ _PAGE = 50
 
 
 @require_safe
-def people(request: HttpRequest, link: str = "", invited: str = "") -> HttpResponse:
+def people(request: HttpRequest) -> HttpResponse:
     """Show accounts, groups, and the table of rights."""
+    return _page(request)
+
+
+def _page(request: HttpRequest, *, link: str = "", invited: str = "") -> HttpResponse:
     access = access_of(request)
     access.require("people.see")
     after = request.GET.get("after", "")
@@ -48,8 +52,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     """Make an invitation; the page shows its link once."""
     email = request.POST.get("email", "")
     secret = accounts.invite(email, role=request.POST.get("role", ""), by=account_of(request), at=now())
-    request.method = "GET"  # the answer is the page itself: the link is kept nowhere to redirect to
-    return people(request, secret, email)
+    return _page(request, link=secret, invited=email)  # no redirect: the link is kept nowhere to show it from
 
 
 @require_POST
