@@ -51,7 +51,7 @@ def read_configuration(environment: Mapping[str, str]) -> ControlSettings:
     owner = environment.get(OWNER_URL, url)
     for name, value in ((DATABASE_URL, url), (OWNER_URL, owner)):
         if not value.startswith(("postgresql://", "postgres://")):
-            mistakes.append(f"{name} must be a postgresql:// URL; without an own database, start with: trueup up")
+            mistakes.append(f"{name} must be a postgresql:// URL; left out, trueup up starts a database of its own")
     https = environment.get(HTTPS, "no")
     if https not in ("yes", "no"):
         mistakes.append(f"{HTTPS} must be yes or no, not {https!r}")

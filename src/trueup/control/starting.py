@@ -108,7 +108,7 @@ def _prepare(environment: Mapping[str, str], log: Path) -> dict[str, str | None]
 def _be_web(host: str, port: int) -> int:
     command = [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", str(_THREADS), "--no-ws", "--log-level", "warning"),
+        *("--workers", "1", "--blocking-threads", str(_THREADS), "--no-ws", "--log-level", "error"),
         "trueup.control.wsgi:application",
     ]
     os.execv(command[0], command)  # noqa: S606  # our own command, no shell wanted
