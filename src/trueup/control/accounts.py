@@ -13,6 +13,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from trueup.control import audit
@@ -23,6 +24,7 @@ from trueup.control.rights import ADMINISTRATOR, ROLES
 from trueup.kernel.errors import nearest_spelling
 
 LINK_HOLDS = dt.timedelta(days=3)
+_LINK_USED = "this link was used before, or is too old; ask whoever sent it for a new one"
 
 
 class BadAccount(ControlError):
@@ -56,9 +58,9 @@ def find_link(secret: str, *, at: dt.datetime) -> OneTimeLink:
     LinkUsed
         When it was used, is over, or is none.
     """
-    link = OneTimeLink.objects.filter(digest=_digest(secret), used_at=None, expires_at__gt=at).first()
+    link = _open_links(secret, at=at).first()
     if link is None:
-        raise LinkUsed("this link was used before, or is too old; ask whoever sent it for a new one")
+        raise LinkUsed(_LINK_USED)
     return link
 
 
@@ -212,12 +214,13 @@ def add_account(email: str, *, name: str, title: str = "", password: str | None 
 
 
 def _accept(secret: str, *, purpose: str, name: str, email: str, password: str, at: dt.datetime) -> Account:
-    used = OneTimeLink.objects.filter(digest=_digest(secret), purpose=purpose, used_at=None, expires_at__gt=at).update(
-        used_at=at
-    )
-    if not used:
-        raise LinkUsed("this link was used before, or is too old; ask whoever sent it for a new one")
+    if not _open_links(secret, at=at).filter(purpose=purpose).update(used_at=at):
+        raise LinkUsed(_LINK_USED)
     return add_account(email, name=name, password=password)
+
+
+def _open_links(secret: str, *, at: dt.datetime) -> QuerySet[OneTimeLink]:
+    return OneTimeLink.objects.filter(digest=_digest(secret), used_at=None, expires_at__gt=at)
 
 
 def _digest(secret: str) -> str:

@@ -147,10 +147,10 @@ def decide(
     NotPermitted, Changed, StepNotAllowed
     """
     access = Access(by)
-    if state != "abandoned" and not access.is_sponsor_of(charter):
-        raise NotPermitted(f"the sponsor decides about this charter: {charter.sponsor}")
-    if state == "abandoned" and not access.is_sponsor_of(charter):
+    if state == "abandoned":
         access.require("charter.abandon", charter.project)
+    elif not access.is_sponsor_of(charter):
+        raise NotPermitted(f"the sponsor decides about this charter: {charter.sponsor}")
     with transaction.atomic():
         now = _held(charter, shown)
         standing = _as_signoff(now)
